@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
+/* Whose calls count, and the life of those processes. The map `processes` holds each counted process from its first record to its end. */
+
+static __always_inline __u32 ns_tgid_of(struct task_struct *leader)
+{
+	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid upid = {};
+
+	bpf_core_read(&upid, sizeof(upid), &pid->numbers[level]);
+	return upid.nr;
+}
+
+static __always_inline int emit_process(__u16 kind, struct task_struct *task, __u64 *ret_start_ns)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct vt_process record = {};
+
+	record.header.kind = kind;
+	record.header.tgid = BPF_CORE_READ(task, tgid);
+	record.header.tid = BPF_CORE_READ(task, pid);
+	record.header.time_ns = bpf_ktime_get_ns();
+	record.start_ns = BPF_CORE_READ(leader, start_boottime);
+	record.parent_tgid = BPF_CORE_READ(leader, real_parent, tgid);
+	record.ns_tgid = ns_tgid_of(leader);
+	record.uid = BPF_CORE_READ(leader, real_cred, uid.val);
+	if (kind == VT_RECORD_EXIT)
+		record.exit_code = BPF_CORE_READ(leader, exit_code);
+	bpf_core_read_str(record.comm, sizeof(record.comm), &leader->comm);
+	*ret_start_ns = record.start_ns;
+	return emit(&record.header, sizeof(record));
+}
+
+/* The state of a counted process, NULL if tgid is not one. Whole machine: the first probed call makes it one. */
+static __always_inline struct vt_process_state *process_counted(__u32 tgid)
+{
+	struct vt_process_state fresh = {}, *state;
+
+	state = bpf_map_lookup_elem(&processes, &tgid);
+	if (state || settings.listed_only || tgid == settings.own_tgid)
+		return state;
+	if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_NOEXIST)) {
+		state = bpf_map_lookup_elem(&processes, &tgid); /* another thread was quicker */
+		if (!state)
+			COUNT(lost_process);
+		return state;
+	}
+	return bpf_map_lookup_elem(&processes, &tgid);
+}
+
+/* Tells of a process once, before its first call. False: not delivered, to be tried again. */
+static __always_inline bool process_announce(struct vt_process_state *state, struct task_struct *task)
+{
+	if (__sync_val_compare_and_swap(&state->announced, 0, 1))
+		return true;
+	if (!emit_process(VT_RECORD_PROCESS, task, &state->start_ns))
+		return true;
+	state->announced = 0;
+	return false;
+}
+
+static __always_inline void process_forked(__u32 parent_tgid, struct task_struct *child)
+{
+	struct vt_process_state fresh = {};
+	__u32 tgid = child->tgid;
+
+	if (!bpf_map_lookup_elem(&processes, &parent_tgid))
+		return;
+	if (settings.listed_only && !settings.follow)
+		return;
+	fresh.announced = !emit_process(VT_RECORD_FORK, child, &fresh.start_ns);
+	if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY))
+		COUNT(lost_process);
+}
+
+static __always_inline void process_executed(struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	struct vt_process_state *state = bpf_map_lookup_elem(&processes, &tgid);
+
+	if (state && !emit_process(VT_RECORD_EXEC, task, &state->start_ns))
+		state->announced = 1;
+}
+
+/* Called for each thread; the one that finds no living thread left, and wins the deletion, tells of the end. */
+static __always_inline void process_exited(struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	__u64 start_ns;
+
+	if (BPF_CORE_READ(task, signal, live.counter) > 0)
+		return;
+	if (!bpf_map_delete_elem(&processes, &tgid))
+		emit_process(VT_RECORD_EXIT, task, &start_ns);
+}

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# What tracing costs, against the floor of empty probes. Root.
+
+BENCH_O := $(O)/tests/bench
+# As NVIDIA builds: every function begins with push %rbp; an endbr64 there would cost five times as much per hit.
+BENCH_CFLAGS := -std=gnu11 -O2 -g -Iinclude -fcf-protection=none -fno-omit-frame-pointer -fno-optimize-sibling-calls
+
+$(BENCH_O)/libcuda.so.1: tests/bench/library.c include/vramtrace/probes.def
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(BENCH_CFLAGS) -DLAYER_DRIVER -shared -fPIC -Wl,-soname,libcuda.so.1 -Wl,--build-id $< -o $@
+
+$(BENCH_O)/libcudart.so.13: tests/bench/library.c include/vramtrace/probes.def $(BENCH_O)/libcuda.so.1
+	$(call say,CC)
+	$(Q)$(CC) $(BENCH_CFLAGS) -DLAYER_RUNTIME -shared -fPIC -Wl,-soname,libcudart.so.13 -Wl,--build-id $< \
+		$(BENCH_O)/libcuda.so.1 '-Wl,-rpath,$$ORIGIN' -o $@
+
+$(BENCH_O)/target: tests/bench/target.c $(BENCH_O)/libcudart.so.13
+	$(call say,CC)
+	$(Q)$(CC) $(BENCH_CFLAGS) $< $(BENCH_O)/libcudart.so.13 $(BENCH_O)/libcuda.so.1 '-Wl,-rpath,$$ORIGIN' -o $@
+
+$(BENCH_O)/floor.bpf.o: tests/bench/floor.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF)
+	$(Q)$(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -I/usr/include/$(shell uname -m)-linux-gnu -c $< -o $@
+
+$(BENCH_O)/floor: tests/bench/floor.c include/vramtrace/probes.def
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude $< -lbpf -lelf -lz -o $@
+
+$(BENCH_O)/attach_time: tests/bench/attach_time.c $(O)/libvramtrace.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libvramtrace.a $(LIBS) -o $@
+
+.PHONY: bench-parts
+bench-parts: $(BENCH_O)/target $(BENCH_O)/floor $(BENCH_O)/floor.bpf.o
+
+bench: bench-parts $(BENCH_O)/attach_time $(O)/vramtrace ## what tracing costs, against empty probes and bpftrace (root)
+	@tests/bench/run $(BENCH_O) $(O)/vramtrace

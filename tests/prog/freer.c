@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * freer [N [BYTES]]
+ * One thread allocates, another frees.
+ */
+#include <pthread.h>
+
+#include "prog.h"
+
+static int hand_over[2];
+
+static void *free_what_comes(void *unused)
+{
+	void *ptr;
+
+	(void)unused;
+	while (read(hand_over[0], &ptr, sizeof(ptr)) == sizeof(ptr))
+		must(cudaFree(ptr), "cudaFree");
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
+	size_t bytes = argc > 2 ? bytes_of(argv[2]) : 64 * 1024;
+	pthread_t thread;
+	void *ptr;
+
+	if (pipe(hand_over) || pthread_create(&thread, NULL, free_what_comes, NULL))
+		return 1;
+	for (unsigned long i = 0; i < count; i++) {
+		must(cudaMalloc(&ptr, bytes), "cudaMalloc");
+		if (write(hand_over[1], &ptr, sizeof(ptr)) != sizeof(ptr))
+			return 1;
+	}
+	close(hand_over[1]);
+	pthread_join(thread, NULL);
+	printf("{\"program\":\"freer\",\"allocs\":%lu,\"frees\":%lu}\n", count, count);
+	return 0;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VRAMSIM_FAULT_H
+#define VRAMSIM_FAULT_H
+
+/* Counts this call of @call; the code that VRAMSIM_FAIL wants of it, or 0. */
+int fault_code(const char *call);
+
+/* Waits VRAMSIM_FREE_DELAY_US. */
+void fault_delay_free(void);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sink_capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+
+#include "sink/writer.h"
+
+/* Readers that are slow, stuck or gone. */
+
+static void test_order_and_completeness(void **state)
+{
+	int fd = memfd_create("writer", MFD_CLOEXEC);
+	struct writer *writer;
+	FILE *file;
+	int value;
+
+	(void)state;
+	assert_int_equal(writer_new(fd, &writer), 0);
+	for (int i = 0; i < 100000; i++) {
+		char line[16];
+		int length = snprintf(line, sizeof(line), "%d\n", i);
+
+		assert_true(writer_put(writer, line, (size_t)length));
+	}
+	assert_int_equal(writer_flush(writer), 0);
+	writer_free(writer);
+	lseek(fd, 0, SEEK_SET);
+	file = fdopen(fd, "r");
+	for (int i = 0; i < 100000; i++) {
+		assert_int_equal(fscanf(file, "%d", &value), 1);
+		assert_int_equal(value, i);
+	}
+	assert_int_equal(fscanf(file, "%d", &value), EOF);
+	fclose(file);
+}
+
+/* A reader that never reads: the caller is never held up, the memory is bounded, and free does not hang. */
+static void test_stuck_reader(void **state)
+{
+	static char line[4096];
+	struct writer *writer;
+	uint64_t start = clock_mono_ns();
+	uint64_t accepted = 0;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(writer_new(fds[1], &writer), 0);
+	for (int i = 0; i < 20000; i++) /* 80 MB */
+		accepted += writer_put(writer, line, sizeof(line)) ? sizeof(line) : 0;
+	assert_true(accepted > WRITER_QUEUE_BYTES - 2 * sizeof(line));
+	assert_true(accepted <= WRITER_QUEUE_BYTES + (1 << 20)); /* and what the pipe took */
+	assert_true(writer_full(writer));
+	assert_true(writer_put_always(writer, line, sizeof(line)));
+	writer_free(writer);
+	assert_true(clock_mono_ns() - start < 20000000000);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void test_gone_reader(void **state)
+{
+	struct writer *writer;
+	int fds[2];
+
+	(void)state;
+	signal(SIGPIPE, SIG_DFL); /* a SIGPIPE that came through would end this test */
+	assert_int_equal(pipe(fds), 0);
+	close(fds[0]);
+	assert_int_equal(writer_new(fds[1], &writer), 0);
+	assert_int_equal(writer_error(writer), 0);
+	assert_true(writer_put(writer, "x", 1));
+	assert_int_equal(writer_flush(writer), -EPIPE);
+	assert_int_equal(writer_error(writer), -EPIPE);
+	assert_true(writer_put(writer, "y", 1));
+	assert_int_equal(writer_flush(writer), -EPIPE);
+	writer_free(writer);
+	close(fds[1]);
+}
+
+static void test_nonblocking_descriptor(void **state)
+{
+	static char data[1 << 20];
+	static char got[1 << 16];
+	struct writer *writer;
+	size_t total = 0;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	assert_int_equal(writer_new(fds[1], &writer), 0);
+	assert_true(writer_put(writer, data, sizeof(data)));
+	while (total < sizeof(data)) {
+		struct pollfd ready = { .fd = fds[0], .events = POLLIN };
+		ssize_t n;
+
+		assert_int_equal(poll(&ready, 1, 10000), 1);
+		n = read(fds[0], got, sizeof(got));
+		assert_true(n > 0);
+		total += (size_t)n;
+	}
+	assert_int_equal(writer_flush(writer), 0);
+	writer_free(writer);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Through the sink: what is dropped is counted, and said in the output once the reader is back. */
+static void test_dropped_lines_are_told(void **state)
+{
+	struct sink_settings settings = capture_settings();
+	struct process process = capture_process();
+	struct notice notice = capture_notice(NOTICE_ALLOC, &process);
+	uint64_t alloc_lines = 0;
+	uint64_t lost = 0;
+	uint64_t sent = 0;
+	struct sink *sink;
+	struct diag diag;
+	char *line = NULL;
+	size_t size = 0;
+	FILE *file;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	settings.fd = fds[1];
+	assert_int_equal(sink_new("json", &settings, &sink, &diag), 0);
+	while (sink_dropped(sink) < 1000) {
+		sink_notice(sink, &notice);
+		assert_true(++sent < 10000000);
+	}
+	file = fdopen(fds[0], "r");
+	while (!lost) {
+		assert_true(getline(&line, &size, file) > 0);
+		alloc_lines += strstr(line, "\"event\":\"alloc\"") != NULL;
+		if (strstr(line, "\"event\":\"lost\"")) {
+			assert_non_null(strstr(line, "\"cause\":\"output\""));
+			lost = strtoull(strstr(line, "\"count\":") + 8, NULL, 10);
+		} else {
+			sink_notice(sink, &notice);
+			sent++;
+		}
+	}
+	assert_int_equal(lost, sink_dropped(sink));
+	/* What stands before the lost line and what it counts is what was sent before it; the rest comes after. */
+	while (sent > alloc_lines + lost) {
+		assert_true(getline(&line, &size, file) > 0);
+		assert_non_null(strstr(line, "\"event\":\"alloc\""));
+		alloc_lines++;
+	}
+	assert_int_equal(sent, alloc_lines + lost);
+	free(line);
+	sink_free(sink);
+	fclose(file);
+	close(fds[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_order_and_completeness),
+		cmocka_unit_test(test_stuck_reader),
+		cmocka_unit_test(test_gone_reader),
+		cmocka_unit_test(test_nonblocking_descriptor),
+		cmocka_unit_test(test_dropped_lines_are_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+
+#include <string.h>
+
+#include "base/escape.h"
+
+#define DEPTH_MAX 64
+
+void json_init(struct json *json, struct buf *buf)
+{
+	*json = (struct json) { .buf = buf };
+}
+
+/* Comma where one is due. The outermost level has none: it holds one value. */
+static void separate(struct json *json)
+{
+	uint64_t bit;
+
+	if (json->depth == 0)
+		return;
+	bit = 1ULL << (json->depth - 1);
+	if (json->has_items & bit)
+		buf_char(json->buf, ',');
+	json->has_items |= bit;
+}
+
+static void begin_item(struct json *json, const char *name)
+{
+	separate(json);
+	if (!name)
+		return;
+	buf_char(json->buf, '"');
+	buf_str(json->buf, name);
+	buf_add(json->buf, "\":", 2);
+}
+
+static void open_level(struct json *json, char bracket)
+{
+	if (json->depth == DEPTH_MAX) {
+		json->buf->failed = true; /* a caller's mistake: nothing is better than broken JSON */
+		return;
+	}
+	buf_char(json->buf, bracket);
+	json->depth++;
+	json->has_items &= ~(1ULL << (json->depth - 1));
+}
+
+static void close_level(struct json *json, char bracket)
+{
+	buf_char(json->buf, bracket);
+	if (json->depth > 0)
+		json->depth--;
+}
+
+void json_object_begin(struct json *json, const char *name)
+{
+	begin_item(json, name);
+	open_level(json, '{');
+}
+
+void json_object_end(struct json *json)
+{
+	close_level(json, '}');
+}
+
+void json_array_begin(struct json *json, const char *name)
+{
+	begin_item(json, name);
+	open_level(json, '[');
+}
+
+void json_array_end(struct json *json)
+{
+	close_level(json, ']');
+}
+
+void json_string(struct json *json, const char *name, const char *value)
+{
+	begin_item(json, name);
+	if (!value) {
+		buf_add(json->buf, "null", 4);
+		return;
+	}
+	buf_char(json->buf, '"');
+	escape_json(json->buf, value, strlen(value));
+	buf_char(json->buf, '"');
+}
+
+void json_u64(struct json *json, const char *name, uint64_t value)
+{
+	begin_item(json, name);
+	buf_u64(json->buf, value);
+}
+
+void json_i64(struct json *json, const char *name, int64_t value)
+{
+	begin_item(json, name);
+	if (value < 0)
+		buf_char(json->buf, '-');
+	buf_u64(json->buf, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
+void json_bool(struct json *json, const char *name, bool value)
+{
+	begin_item(json, name);
+	buf_str(json->buf, value ? "true" : "false");
+}
+
+void json_null(struct json *json, const char *name)
+{
+	begin_item(json, name);
+	buf_add(json->buf, "null", 4);
+}
+
+void json_address(struct json *json, const char *name, uint64_t value)
+{
+	begin_item(json, name);
+	buf_char(json->buf, '"');
+	buf_hex(json->buf, value);
+	buf_char(json->buf, '"');
+}
+
+void json_key_object_begin(struct json *json, const char *key)
+{
+	separate(json);
+	buf_char(json->buf, '"');
+	escape_json(json->buf, key, strlen(key));
+	buf_add(json->buf, "\":", 2);
+	open_level(json, '{');
+}

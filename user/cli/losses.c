@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/session.h"
+
+static void say_stats(const struct session *session, const struct vt_stats *stats)
+{
+#define STAT(name, text) log_dbg("stats: " #name " %llu", (unsigned long long)stats->name);
+	VT_STATS(STAT)
+#undef STAT
+	log_dbg("stats: delivered %llu", (unsigned long long)session->pipe.decoder.delivered);
+}
+
+static void tell(struct session *session, enum lost_cause cause, __u64 now, __u64 *told)
+{
+	if (now > *told)
+		pipe_lost(&session->pipe, cause, now - *told);
+	*told = now;
+}
+
+void session_losses(struct session *session, bool final)
+{
+	struct vt_stats stats;
+
+	if (attach_read_stats(session->attach, &stats)) {
+		log_warn("cannot read the kernel side's counters: totals may be incomplete");
+		return;
+	}
+	tell(session, LOST_NESTED, stats.lost_nested, &session->told.lost_nested);
+	tell(session, LOST_STATE, stats.lost_state, &session->told.lost_state);
+	tell(session, LOST_PROCESS, stats.lost_process, &session->told.lost_process);
+	tell(session, LOST_RETURN, stats.missed_return, &session->told.missed_return);
+	if (!final)
+		return;
+	decode_final_losses(&session->pipe.decoder, stats.lost_ring);
+	say_stats(session, &stats);
+}
+
+void session_reconcile(struct session *session)
+{
+	const struct ledger *ledger = session->pipe.ledger;
+	struct event event = { .kind = EVENT_EXIT, .time_ns = clock_mono_ns() };
+
+	for (size_t i = ledger_process_count(ledger); i-- > 0;) {
+		const struct process *process = ledger_process(ledger, i);
+
+		if (process->ended || !kill((pid_t)process->tgid, 0) || errno != ESRCH)
+			continue;
+		event.tgid = event.tid = process->tgid;
+		event.start_ns = process->start_ns;
+		event.exit_code = -1; /* nobody told */
+		ledger_apply(session->pipe.ledger, &event, NULL);
+	}
+}

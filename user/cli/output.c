@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int id_of(const char *variable)
+{
+	const char *text = getenv(variable);
+	char *end;
+	long id;
+
+	if (!text || !*text)
+		return -1;
+	id = strtol(text, &end, 10);
+	return *end || id < 0 || id > INT32_MAX ? -1 : (int)id;
+}
+
+int output_open(const char *path, struct diag *diag)
+{
+	int flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, fd;
+	struct stat st;
+
+	if (!lstat(path, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+		fd = open(path, flags);
+	else
+		fd = open(path, flags | O_CREAT | O_EXCL, 0640);
+	if (fd < 0) {
+		if (errno == EEXIST)
+			return diag_err(diag, -EEXIST, "--output %s: exists already and is not overwritten; name another file", path);
+		return diag_err(diag, -errno, "--output %s: %s", path, strerror(errno));
+	}
+	if (geteuid() == 0 && id_of("SUDO_UID") > 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) &&
+	    fchown(fd, (uid_t)id_of("SUDO_UID"), (gid_t)id_of("SUDO_GID"))) {
+		int err = diag_err(diag, -errno, "--output %s: cannot give it to the calling user: %s", path, strerror(errno));
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}

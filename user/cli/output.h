@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+#include "base/diag.h"
+
+/*
+ * The file of --output: must not exist (devices and pipes may), is never a link, mode 0640, belongs to the calling user under
+ * sudo. Returns a descriptor or -errno with a text.
+ */
+int output_open(const char *path, struct diag *diag);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/trace.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/output.h"
+#include "cli/privilege.h"
+#include "cli/session.h"
+#include "cli/status.h"
+
+bool session_is_listed(const struct session *session)
+{
+	return session->options->pid_count || session->options->command;
+}
+
+/* What must exist before anything is probed. The ELF child comes first: it should inherit as little as possible. */
+static int prepare(struct session *session, struct diag *diag)
+{
+	const struct options *options = session->options;
+	int err;
+
+	err = privilege_check(diag);
+	if (!err)
+		err = child_user_find(options->user, options->as_root, &session->user, diag);
+	if (!err)
+		err = reader_new(&session->reader, diag);
+	if (!err && options->output) {
+		session->output_fd = output_open(options->output, diag);
+		err = session->output_fd < 0 ? session->output_fd : 0;
+	}
+	if (!err && options->command)
+		err = child_hold(options->command, &session->user, !options->output, &session->child, diag);
+	if (!err)
+		err = mappings_open(&session->mappings, diag);
+	if (!err)
+		err = callers_new(session->reader, session->mappings, &session->callers, diag);
+	return err;
+}
+
+static int load(struct session *session, struct diag *diag)
+{
+	const struct options *options = session->options;
+	struct attach_settings settings = {
+		.listed_only = session_is_listed(session),
+		.follow = options->follow,
+		.own_tgid = (uint32_t)getpid(),
+		.ring_bytes = options->ring_bytes,
+	};
+	int err;
+
+	err = attach_new(&settings, &session->attach, diag);
+	if (err)
+		return err;
+	libraries_init(&session->libraries, session->attach, session->reader, options->driver, options->runtime);
+	for (size_t i = 0; !err && i < options->library_count; i++)
+		err = libraries_add_named(&session->libraries, options->libraries[i], diag);
+	return err;
+}
+
+static void ask_driver(struct session *session)
+{
+	struct diag diag;
+
+	session->gpus = calloc(1, sizeof(*session->gpus));
+	if (session->gpus && gpus_query(session->gpus, &diag)) {
+		log_dbg("no answer from NVML: %s", diag.text);
+		free(session->gpus);
+		session->gpus = NULL;
+	}
+}
+
+static int open_sink(struct session *session, struct diag *diag)
+{
+	const struct options *options = session->options;
+	struct sink_settings settings = {
+		.fd = session->output_fd >= 0 ? session->output_fd : STDOUT_FILENO,
+		.exact_bytes = options->exact_bytes,
+		.events = !options->interval_ns,
+		.min_size = options->min_size,
+		.only_kind = options->only_kind,
+		.simulated = session->libraries.simulated,
+		.host = session->host,
+	};
+	struct sink *sink;
+	int err;
+
+	settings.color = options->color == COLOR_ALWAYS ||
+			 (options->color == COLOR_AUTO && isatty(settings.fd) && !getenv("NO_COLOR"));
+	if (session->gpus && session->gpus->count == 1) {
+		settings.device = "GPU0";
+		settings.device_uuid = session->gpus->gpu[0].uuid;
+	}
+	if (gethostname(session->host, sizeof(session->host) - 1))
+		session->host[0] = '\0';
+	err = sink_new(options->format, &settings, &sink, diag);
+	if (err)
+		return err;
+	if (pipe_init(&session->pipe, session->callers, sink, options->driver))
+		return diag_err(diag, -ENOMEM, "out of memory");
+	return source_open_ring(attach_ring_fd(session->attach), pipe_record, &session->pipe, &session->source, diag);
+}
+
+/* The libraries that the held command's loader is about to map. */
+static void probe_command(struct session *session)
+{
+	struct candidates candidates = { 0 };
+	struct search_command command = {
+		.argv = session->options->command,
+		.environment = child_environment(&session->user),
+		.uid = session->user.uid,
+		.gid = session->user.gid,
+	};
+
+	if (command.environment && !search_command(&command, &candidates))
+		libraries_add_all(&session->libraries, &candidates);
+	candidates_fini(&candidates);
+	child_environment_free((char **)command.environment);
+}
+
+static int choose_targets(struct session *session, struct diag *diag)
+{
+	int err;
+
+	if (session->options->command) {
+		probe_command(session);
+		err = attach_add_process(session->attach, (uint32_t)session->child.pid);
+		if (!err)
+			callers_load_process(session->callers, (uint32_t)session->child.pid);
+		return err ? diag_err(diag, err, "cannot list the command's process: %s", strerror(-err)) : 0;
+	}
+	if (session->options->pid_count)
+		return session_add_targets(session, diag);
+	return session_add_present(session);
+}
+
+static int start(struct session *session, struct diag *diag)
+{
+	int err;
+
+	err = load(session, diag);
+	if (!err) {
+		ask_driver(session);
+		err = open_sink(session, diag);
+	}
+	if (!err)
+		err = choose_targets(session, diag);
+	if (err)
+		return err;
+	if (session->libraries.simulated)
+		sink_set_simulated(session->pipe.sink);
+	attach_enable(session->attach);
+	session->begin_ns = clock_mono_ns();
+	if (session->options->command)
+		err = child_release(&session->child, session->options->command[0], diag);
+	return err;
+}
+
+static void stop(struct session *session)
+{
+	struct sink_end end = { .exit_reason = session->exit_reason };
+
+	attach_disable(session->attach);
+	attach_detach(session->attach);
+	callers_drain(session->callers);
+	source_drain(session->source, 0);
+	session_losses(session, true);
+	end.wall_ns = clock_mono_ns() - session->begin_ns;
+	end.mappings_lost = mappings_lost(session->mappings);
+	end.simulated = session->libraries.simulated;
+	sink_summary(session->pipe.sink, session->pipe.ledger, &end);
+}
+
+static void finish(struct session *session)
+{
+	pipe_fini(&session->pipe);
+	source_free(session->source);
+	attach_free(session->attach);
+	callers_free(session->callers);
+	mappings_free(session->mappings);
+	session_forget_targets(session);
+	child_fini(&session->child);
+	reader_free(session->reader);
+	free(session->gpus);
+	cleanup_close(&session->output_fd);
+}
+
+static int final_status(struct session *session, bool is_written)
+{
+	if (!is_written)
+		return STATUS_FAILED;
+	if (session->options->strict && (ledger_lost(session->pipe.ledger) || sink_dropped(session->pipe.sink)))
+		return STATUS_LOST;
+	return session->child.reaped ? child_status(&session->child) : STATUS_OK;
+}
+
+static int start_status(const struct session *session, int err)
+{
+	if (!session->child.pid || session->child.go_fd >= 0)
+		return STATUS_FAILED;
+	return err == -ENOENT ? STATUS_COMMAND_MISSING : STATUS_COMMAND_UNUSABLE;
+}
+
+int trace_run(const struct options *options)
+{
+	struct session session = { .options = options, .output_fd = -1, .child = { .pidfd = -1, .go_fd = -1, .error_fd = -1 } };
+	struct diag diag = { .text = "" };
+	int status, err, written;
+
+	err = prepare(&session, &diag);
+	if (!err)
+		err = start(&session, &diag);
+	if (err) {
+		log_err("%s", diag.text);
+		status = start_status(&session, err);
+		goto out;
+	}
+	err = session_loop(&session, &diag);
+	if (err)
+		log_err("%s", diag.text);
+	stop(&session);
+	written = sink_flush(session.pipe.sink);
+	if (written && written != -EPIPE)
+		log_err("cannot write the output: %s", strerror(-written));
+	status = final_status(&session, !written && !err);
+out:
+	finish(&session);
+	return status;
+}

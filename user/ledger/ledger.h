@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LEDGER_LEDGER_H
+#define LEDGER_LEDGER_H
+
+#include "ledger/process.h"
+
+/*
+ * What is alive. Events in, notices out (downwards: fn is the next stage). Rules (DESIGN 3, 4):
+ * - a free is settled on its successful return and removes only a block whose allocation had returned before the free was entered;
+ *   a block whose address is handed out again before its free has returned leaves the totals at once and its FREE notice comes with that free;
+ * - memory from before we came is not invented: a successful free of an unknown address is counted and told, a free of NULL is nothing;
+ * - an allocation of nothing (success, NULL pointer) is told and counted, and is not a block;
+ * - the end of a process and exec free every block, reason told; fork copies nothing;
+ * - driver_probed and a successful runtime allocation without driver call below: the block is kept and UNCOVERED told as well;
+ * - after a LOST event totals are incomplete, for that process or, where none is known, for all.
+ */
+struct ledger;
+
+struct ledger_settings {
+	bool driver_probed; /* the driver layer is being traced */
+	notice_fn *fn;
+	void *ctx;
+};
+
+int ledger_new(const struct ledger_settings *settings, struct ledger **ret_ledger);
+void ledger_free(struct ledger *ledger);
+
+/* caller: NULL for events that are no calls. */
+void ledger_apply(struct ledger *ledger, const struct event *event, const struct caller *caller);
+
+/* The process was running before the probes were there. Creates it if need be (name and start as /proc says). */
+int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, uint64_t start_ns, const char *comm);
+
+/* Views, valid until the next apply. Processes in order of appearance, ended ones included. */
+size_t ledger_process_count(const struct ledger *ledger);
+const struct process *ledger_process(const struct ledger *ledger, size_t index);
+size_t ledger_running_count(const struct ledger *ledger); /* not ended, and has made a probed call */
+uint64_t ledger_lost(const struct ledger *ledger);        /* sum of all LOST counts */
+uint64_t ledger_lost_of(const struct ledger *ledger, enum lost_cause cause);
+uint64_t ledger_forgotten(const struct ledger *ledger);   /* ended processes dropped from the list, which is bounded (65536) */
+bool ledger_complete(const struct ledger *ledger, const struct process *process); /* no loss, nothing uncovered, not attached late; NULL: no loss at all */
+
+/* Live blocks of a process, any order, for checks and later stages. */
+struct block {
+	uint64_t addr;
+	uint64_t size;
+	uint64_t id;
+	uint64_t alloc_ns; /* the allocation's return */
+	const struct caller *caller;
+	enum vt_kind kind;
+};
+typedef void block_fn(void *ctx, const struct block *block);
+void ledger_each_block(const struct ledger *ledger, const struct process *process, block_fn *fn, void *ctx);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PROBE_TABLE_H
+#define PROBE_TABLE_H
+
+#include "vramtrace/probe.h"
+
+/* The rows of probes.def for the user side. */
+struct probe_row {
+	const char *symbol;
+	enum vt_layer layer;
+	enum vt_shape shape;
+	enum vt_op op;
+	enum vt_kind kind;
+};
+
+const struct probe_row *probe_row(unsigned int id);          /* NULL if id is no row */
+int probe_row_find(const char *symbol);                      /* row id, or -ENOENT */
+const char *layer_name(enum vt_layer layer);                 /* "driver", "runtime" */
+const char *layer_library(enum vt_layer layer);              /* "libcuda", "libcudart" */
+const char *kind_name(enum vt_kind kind);                    /* "device", "managed", "pinned", "pool" */
+
+/* "CUDA_ERROR_OUT_OF_MEMORY", "cudaErrorMemoryAllocation"; "error 12345" codes that we do not know give NULL. */
+const char *error_name(enum vt_layer layer, int error);
+#define CUDA_OUT_OF_MEMORY 2 /* the same number in both layers: cuda.h, driver_types.h */
+
+#endif

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sink/backend.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "probe/table.h"
+
+/*
+ * One JSON object per line; json-schema.json is the contract. The common lines are put together from ready pieces: an
+ * event costs about a microsecond, and the thread that formats is the one that drains the ring.
+ */
+
+#define SCHEMA_VERSION 1
+
+static int json_open(struct sink *sink)
+{
+	struct buf *buf = &sink->fragment;
+
+	buf_str(buf, ",\"host\":\"");
+	escape_json(buf, sink->settings.host ? sink->settings.host : "",
+		    strlen(sink->settings.host ? sink->settings.host : ""));
+	buf_char(buf, '"');
+	return buf->failed ? -1 : 0;
+}
+
+static const char *notice_action(const struct notice *notice)
+{
+	static const char *const actions[] = {
+		[NOTICE_ALLOC] = "vram_allocate",
+		[NOTICE_FREE] = "vram_deallocate",
+		[NOTICE_FREE_FAILED] = "vram_deallocate_failed",
+		[NOTICE_FREE_UNMATCHED] = "vram_deallocate_unmatched",
+		[NOTICE_ALLOC_FAILED] = "vram_allocate_failed",
+		[NOTICE_UNCOVERED] = "vram_uncovered",
+		[NOTICE_LOST] = "vram_events_lost",
+	};
+
+	if (notice->kind != NOTICE_PROCESS)
+		return actions[notice->kind];
+	switch (process_event(notice)) {
+	case EVENT_FORK:
+		return "process_fork";
+	case EVENT_EXEC:
+		return "process_exec";
+	case EVENT_EXIT:
+		return "process_exit";
+	default:
+		return "process_start";
+	}
+}
+
+static const char *notice_level(const struct notice *notice)
+{
+	switch (notice->kind) {
+	case NOTICE_ALLOC_FAILED:
+		return "error";
+	case NOTICE_FREE_FAILED:
+	case NOTICE_FREE_UNMATCHED:
+	case NOTICE_UNCOVERED:
+	case NOTICE_LOST:
+		return "warning";
+	default:
+		return "info";
+	}
+}
+
+/* The keys that every line has, up to `human`. */
+struct head {
+	const char *event;
+	const char *action;
+	const char *level;
+	const char *device;
+	uint64_t time_ns;
+	const struct process *process;
+	uint32_t tid;
+};
+
+static void add_process_keys(struct json *json, const struct head *head)
+{
+	const struct process *process = head->process;
+
+	if (!process) {
+		buf_str(json->buf, ",\"pid\":null,\"tid\":null,\"ns_pid\":null,\"comm\":null");
+		return;
+	}
+	json_u64(json, "pid", process->tgid);
+	if (head->tid)
+		json_u64(json, "tid", head->tid);
+	else
+		json_null(json, "tid");
+	if (process->ns_tgid)
+		json_u64(json, "ns_pid", process->ns_tgid);
+	else
+		json_null(json, "ns_pid");
+	json_string(json, "comm", process->comm);
+}
+
+static void begin_line(struct sink *sink, struct json *json, const struct head *head)
+{
+	struct buf *buf = &sink->line;
+	char ts[CLOCK_RFC3339_BYTES];
+
+	clock_format_rfc3339(clock_wall_of(head->time_ns), ts);
+	json_init(json, buf);
+	json_object_begin(json, NULL);
+	json_u64(json, "schema", SCHEMA_VERSION);
+	json_string(json, "event", head->event);
+	json_string(json, "ts", ts);
+	json_u64(json, "mono_ns", head->time_ns);
+	buf_add(buf, sink->fragment.data, sink->fragment.length);
+	add_process_keys(json, head);
+	buf_str(buf, ",\"actor\":\"vram-residency\"");
+	json_string(json, "action", head->action);
+	json_string(json, "level", head->level);
+	json_string(json, "device", head->device);
+	json_string(json, "device_uuid", head->device ? sink->settings.device_uuid : NULL);
+	if (sink->settings.simulated)
+		json_bool(json, "simulated", true);
+}
+
+static void end_line(struct sink *sink, struct json *json)
+{
+	json_object_end(json);
+	buf_char(json->buf, '\n');
+	sink_emit(sink);
+}
+
+static void add_caller(struct json *json, const struct caller *caller)
+{
+	if (!caller || !caller->module) {
+		json_null(json, "caller");
+		return;
+	}
+	json_object_begin(json, "caller");
+	json_string(json, "module", caller->module);
+	json_string(json, "symbol", caller->symbol);
+	json_u64(json, "offset", caller->offset);
+	json_object_end(json);
+}
+
+static void add_call(struct json *json, const struct notice *notice)
+{
+	json_string(json, "api", notice->api);
+	json_string(json, "layer", notice->api ? notice_layer_name(notice->layer) : NULL);
+	if (notice->api)
+		json_u64(json, "duration_ns", notice->duration_ns);
+	else
+		json_null(json, "duration_ns");
+	add_caller(json, notice->caller);
+}
+
+static void add_memory(struct json *json, const struct notice *notice)
+{
+	json_u64(json, "size", notice->size);
+	json_string(json, "kind", kind_name(notice->memory_kind));
+	json_string(json, "placement", placement_name(notice->placement));
+	json_string(json, "purpose", purpose_name(notice->purpose));
+	/* Nothing declares a purpose yet. What may come to set one is at least a rule; a guess is never shown as declared. */
+	json_string(json, "purpose_source", notice->purpose == PURPOSE_UNKNOWN ? "none" : "rule");
+}
+
+static void add_block(struct json *json, const struct notice *notice)
+{
+	json_u64(json, "id", notice->id);
+	json_address(json, "addr", notice->addr);
+	add_memory(json, notice);
+}
+
+static void add_error(struct json *json, const struct notice *notice)
+{
+	bool oom = notice->kind == NOTICE_ALLOC_FAILED && notice->error == CUDA_OUT_OF_MEMORY;
+
+	json_i64(json, "error", notice->error);
+	json_string(json, "error_name", error_name(notice->error_layer, notice->error));
+	json_string(json, "error_layer", layer_name(notice->error_layer));
+	json_string(json, "error_kind", oom ? "vram_oom" : NULL);
+}
+
+static void add_process_event(struct json *json, const struct notice *notice)
+{
+	const struct process *process = notice->process;
+
+	json_string(json, "what", process_event_name(notice));
+	if (process->parent_tgid)
+		json_u64(json, "parent_pid", process->parent_tgid);
+	else
+		json_null(json, "parent_pid");
+	json_u64(json, "uid", process->uid);
+	json_bool(json, "attached_late", process->attached_late);
+	totals_exit(json, process);
+}
+
+/* The keys of this kind of event alone. */
+static void add_body(struct json *json, const struct notice *notice)
+{
+	switch (notice->kind) {
+	case NOTICE_ALLOC:
+		add_block(json, notice);
+		add_call(json, notice);
+		json_u64(json, "live_bytes", notice->live_bytes);
+		break;
+	case NOTICE_FREE:
+		add_block(json, notice);
+		json_u64(json, "age_ns", notice->age_ns);
+		json_string(json, "reason", free_reason_name(notice->reason));
+		json_u64(json, "live_bytes", notice->live_bytes);
+		add_call(json, notice);
+		break;
+	case NOTICE_FREE_FAILED:
+		json_address(json, "addr", notice->addr);
+		add_error(json, notice);
+		add_call(json, notice);
+		break;
+	case NOTICE_FREE_UNMATCHED:
+		json_address(json, "addr", notice->addr);
+		add_call(json, notice);
+		break;
+	case NOTICE_ALLOC_FAILED:
+		add_memory(json, notice);
+		add_error(json, notice);
+		add_call(json, notice);
+		break;
+	case NOTICE_UNCOVERED:
+		json_string(json, "what", "no_driver_call");
+		json_u64(json, "size", notice->size);
+		json_string(json, "kind", kind_name(notice->memory_kind));
+		json_string(json, "placement", placement_name(notice->placement));
+		add_call(json, notice);
+		break;
+	case NOTICE_LOST:
+		json_u64(json, "count", notice->lost_count);
+		json_string(json, "cause", lost_cause_name(notice->lost_cause));
+		json_string(json, "text", lost_cause_text(notice->lost_cause));
+		break;
+	case NOTICE_PROCESS:
+		add_process_event(json, notice);
+		break;
+	}
+}
+
+static void json_notice(struct sink *sink, const struct notice *notice)
+{
+	struct head head = {
+		.event = notice_event_name(notice),
+		.action = notice_action(notice),
+		.level = notice_level(notice),
+		.device = notice_device(notice, sink->settings.device),
+		.time_ns = notice->time_ns,
+		.process = notice->process,
+		.tid = notice->tid,
+	};
+	struct json json;
+
+	begin_line(sink, &json, &head);
+	/* Nothing in the sentence comes from outside: it needs no escaping. */
+	buf_str(&sink->line, ",\"human\":\"");
+	sentence_add(&sink->line, notice, head.device);
+	buf_char(&sink->line, '"');
+	add_body(&json, notice);
+	end_line(sink, &json);
+}
+
+static void json_attached(struct sink *sink, const struct sink_attached *attached)
+{
+	struct process process = { .tgid = attached->tgid, .ns_tgid = attached->ns_tgid };
+	struct head head = {
+		.event = "attach",
+		.action = "process_attach",
+		.level = "info",
+		.device = sink->settings.device,
+		.time_ns = attached->time_ns,
+		.process = &process,
+	};
+	struct json json;
+
+	snprintf(process.comm, sizeof(process.comm), "%s", attached->comm);
+	begin_line(sink, &json, &head);
+	buf_str(&sink->line, ",\"human\":\"");
+	sentence_attached(&sink->line, attached);
+	buf_char(&sink->line, '"');
+	if (attached->nvml_answers)
+		json_u64(&json, "nvml_bytes", attached->nvml_bytes);
+	else
+		json_null(&json, "nvml_bytes");
+	end_line(sink, &json);
+}
+
+/* `ledger` and `summary`: the whole ledger in one line. */
+static void add_ledger(struct sink *sink, struct json *json, const struct ledger *ledger, const char *event)
+{
+	struct head head = {
+		.event = event,
+		.action = strcmp(event, "ledger") == 0 ? "vram_ledger" : "vram_summary",
+		.level = totals_complete(ledger) ? "info" : "warning",
+		.device = sink->settings.device,
+		.time_ns = clock_mono_ns(),
+	};
+
+	begin_line(sink, json, &head);
+	buf_str(&sink->line, ",\"human\":\"");
+	totals_human(&sink->line, ledger);
+	buf_char(&sink->line, '"');
+	totals_add(json, ledger, sink->dropped);
+}
+
+static void json_table(struct sink *sink, const struct ledger *ledger)
+{
+	struct json json;
+
+	add_ledger(sink, &json, ledger, "ledger");
+	end_line(sink, &json);
+}
+
+static void json_summary(struct sink *sink, const struct ledger *ledger, const struct sink_end *end)
+{
+	struct json json;
+
+	add_ledger(sink, &json, ledger, "summary");
+	json_string(&json, "exit_reason", end->exit_reason);
+	json_u64(&json, "wall_ns", end->wall_ns);
+	json_u64(&json, "mappings_lost", end->mappings_lost);
+	if (!sink->settings.simulated)
+		json_bool(&json, "simulated", false);
+	end_line(sink, &json);
+}
+
+static void json_close(struct sink *sink)
+{
+	(void)sink; /* the fragment goes with the sink */
+}
+
+const struct sink_ops json_ops = {
+	.open = json_open,
+	.attached = json_attached,
+	.notice = json_notice,
+	.table = json_table,
+	.summary = json_summary,
+	.close = json_close,
+};

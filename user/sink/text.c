@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sink/backend.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "probe/table.h"
+
+/*
+ * For people: one aligned line per event as it happens.
+ *
+ *   TIME                PID COMM            EVENT           SIZE KIND    ADDRESS        API
+ *   22:48:41.123456    4711 python3         alloc          64 MB device  0x7f12a4000000 cudaMalloc  libc10_cuda.so!...
+ */
+
+#define COMM_WIDTH 15
+#define EVENT_WIDTH 10
+#define BYTES_WIDTH 9
+#define EXACT_WIDTH 14
+#define KIND_WIDTH 7
+#define ADDRESS_WIDTH 14
+#define API_WIDTH 17
+#define CALLER_MAX 40 /* bytes of a caller in a line; the ledger at the end has it in full */
+
+void text_color(const struct sink *sink, struct buf *buf, const char *code)
+{
+	if (sink->settings.color)
+		buf_str(buf, code);
+}
+
+void text_pad(struct buf *buf, size_t start, size_t width)
+{
+	size_t used = 0;
+
+	/* Columns, not bytes: a character of UTF-8 counts once. */
+	for (size_t i = start; i < buf->length; i++)
+		used += ((unsigned char)buf->data[i] & 0xc0) != 0x80;
+	for (; used < width; used++)
+		buf_char(buf, ' ');
+}
+
+/* Left-aligned, and one space. */
+static void column(struct buf *buf, const char *text, size_t width)
+{
+	size_t start = buf->length;
+
+	buf_str(buf, text ? text : "-");
+	text_pad(buf, start, width);
+	buf_char(buf, ' ');
+}
+
+static void right(struct buf *buf, const char *text, size_t width)
+{
+	for (size_t n = strlen(text); n < width; n++)
+		buf_char(buf, ' ');
+	buf_str(buf, text);
+}
+
+static void right_u64(struct buf *buf, uint64_t value, size_t width)
+{
+	uint64_t limit = 10;
+
+	for (; width > 1; width--) {
+		if (value < limit)
+			buf_char(buf, ' ');
+		limit = limit > UINT64_MAX / 10 ? UINT64_MAX : limit * 10;
+	}
+	buf_u64(buf, value);
+}
+
+void text_size(const struct sink *sink, struct buf *buf, uint64_t bytes, int width)
+{
+	char text[SIZE_TEXT_BYTES];
+
+	if (sink->settings.exact_bytes) {
+		right_u64(buf, bytes, (size_t)width);
+		return;
+	}
+	size_format(bytes, text);
+	right(buf, text, (size_t)width);
+}
+
+static int size_width(const struct sink *sink)
+{
+	return sink->settings.exact_bytes ? EXACT_WIDTH : BYTES_WIDTH;
+}
+
+static void add_header(struct sink *sink)
+{
+	struct buf *buf = &sink->line;
+
+	text_color(sink, buf, TEXT_BOLD);
+	buf_str(buf, "TIME                PID ");
+	column(buf, "COMM", COMM_WIDTH);
+	column(buf, "EVENT", EVENT_WIDTH);
+	right(buf, "SIZE", (size_t)size_width(sink));
+	buf_char(buf, ' ');
+	column(buf, "KIND", KIND_WIDTH);
+	column(buf, "ADDRESS", ADDRESS_WIDTH);
+	column(buf, "API", API_WIDTH);
+	buf_str(buf, "CALLER");
+	text_color(sink, buf, TEXT_PLAIN);
+	buf_char(buf, '\n');
+}
+
+static void say_simulated(struct sink *sink)
+{
+	if (!sink->settings.simulated || sink->simulated_told)
+		return;
+	sink->simulated_told = true;
+	text_color(sink, &sink->line, TEXT_YELLOW);
+	buf_str(&sink->line, "simulated: this is a simulated card, not a GPU");
+	text_color(sink, &sink->line, TEXT_PLAIN);
+	buf_char(&sink->line, '\n');
+}
+
+static int text_open(struct sink *sink)
+{
+	say_simulated(sink);
+	sink_emit(sink);
+	return 0;
+}
+
+/* process 4711 (python3): NVML says it holds ... */
+static void text_attached(struct sink *sink, const struct sink_attached *attached)
+{
+	struct buf *buf = &sink->line;
+
+	say_simulated(sink);
+	buf_str(buf, "process ");
+	buf_u64(buf, attached->tgid);
+	buf_str(buf, " (");
+	escape_text(buf, attached->comm, strlen(attached->comm));
+	buf_str(buf, "): ");
+	sentence_attached(buf, attached);
+	buf_char(buf, '\n');
+	sink_emit(sink);
+}
+
+static const char *event_title(const struct notice *notice)
+{
+	static const char *const titles[] = {
+		[NOTICE_ALLOC] = "alloc",
+		[NOTICE_FREE] = "free",
+		[NOTICE_FREE_FAILED] = "free FAIL",
+		[NOTICE_FREE_UNMATCHED] = "unmatched",
+		[NOTICE_ALLOC_FAILED] = "alloc FAIL",
+		[NOTICE_UNCOVERED] = "uncovered",
+		[NOTICE_LOST] = "lost",
+	};
+
+	if (notice->kind != NOTICE_PROCESS)
+		return titles[notice->kind];
+	switch (process_event(notice)) {
+	case EVENT_FORK:
+		return "fork";
+	case EVENT_EXEC:
+		return "exec";
+	case EVENT_EXIT:
+		return "exit";
+	default:
+		return "start";
+	}
+}
+
+static void add_who(struct sink *sink, const struct notice *notice)
+{
+	const struct process *process = notice->process;
+	struct buf *buf = &sink->line;
+	char time[CLOCK_LOCAL_BYTES];
+	size_t start;
+
+	clock_format_local(clock_wall_of(notice->time_ns), time);
+	buf_str(buf, time);
+	buf_char(buf, ' ');
+	if (process)
+		right_u64(buf, process->tgid, 7);
+	else
+		right(buf, "-", 7);
+	buf_char(buf, ' ');
+	start = buf->length;
+	if (process)
+		escape_text(buf, process->comm, strlen(process->comm));
+	else
+		buf_char(buf, '-');
+	text_pad(buf, start, COMM_WIDTH);
+	buf_char(buf, ' ');
+	column(buf, event_title(notice), EVENT_WIDTH);
+}
+
+static void add_address(struct buf *buf, const struct notice *notice)
+{
+	size_t start = buf->length;
+
+	if (notice->kind == NOTICE_ALLOC_FAILED || (notice->kind == NOTICE_UNCOVERED && !notice->addr))
+		buf_char(buf, '-');
+	else
+		buf_hex(buf, notice->addr);
+	text_pad(buf, start, ADDRESS_WIDTH);
+	buf_char(buf, ' ');
+}
+
+static void add_block(struct sink *sink, const struct notice *notice)
+{
+	bool sized = notice->kind != NOTICE_FREE_FAILED && notice->kind != NOTICE_FREE_UNMATCHED;
+	struct buf *buf = &sink->line;
+
+	if (sized)
+		text_size(sink, buf, notice->size, size_width(sink));
+	else
+		right(buf, "-", (size_t)size_width(sink));
+	buf_char(buf, ' ');
+	column(buf, sized ? kind_name(notice->memory_kind) : "-", KIND_WIDTH);
+	add_address(buf, notice);
+	column(buf, notice->api ? notice->api : "-", API_WIDTH);
+}
+
+static void add_caller(struct buf *buf, const struct caller *caller)
+{
+	size_t start = buf->length;
+
+	if (!caller)
+		return;
+	escape_text(buf, caller->name, strlen(caller->name));
+	if (buf->length - start <= CALLER_MAX)
+		return;
+	buf->length = start + CALLER_MAX - 3;
+	while (buf->length > start && ((unsigned char)buf->data[buf->length] & 0xc0) == 0x80)
+		buf->length--; /* not in the middle of a character */
+	buf_str(buf, "...");
+}
+
+static void add_free_note(struct sink *sink, const struct notice *notice)
+{
+	struct buf *buf = &sink->line;
+	char age[DURATION_TEXT_BYTES];
+
+	duration_format(notice->age_ns, age);
+	if (notice->reason == FREE_EXIT)
+		buf_str(buf, "at exit, ");
+	else if (notice->reason == FREE_EXEC)
+		buf_str(buf, "at exec, ");
+	buf_str(buf, "after ");
+	buf_str(buf, age);
+	buf_str(buf, ", live ");
+	text_size(sink, buf, notice->live_bytes, 0);
+}
+
+static void add_error_note(struct buf *buf, const struct notice *notice)
+{
+	const char *name = error_name(notice->error_layer, notice->error);
+
+	if (name)
+		buf_printf(buf, "%s (%d) ", name, notice->error);
+	else
+		buf_printf(buf, "error %d ", notice->error);
+	add_caller(buf, notice->caller);
+}
+
+/* Events of memory: the block's columns, then what there is to say. */
+static void add_memory_event(struct sink *sink, const struct notice *notice)
+{
+	struct buf *buf = &sink->line;
+
+	add_block(sink, notice);
+	switch (notice->kind) {
+	case NOTICE_FREE:
+		add_free_note(sink, notice);
+		break;
+	case NOTICE_ALLOC_FAILED:
+	case NOTICE_FREE_FAILED:
+		add_error_note(buf, notice);
+		break;
+	case NOTICE_FREE_UNMATCHED:
+		buf_str(buf, "not known: from before the trace, or lost");
+		break;
+	case NOTICE_UNCOVERED:
+		buf_str(buf, "reached no traced driver call");
+		break;
+	default:
+		add_caller(buf, notice->caller);
+	}
+}
+
+static const char *color_of(const struct notice *notice)
+{
+	switch (notice->kind) {
+	case NOTICE_ALLOC_FAILED:
+	case NOTICE_FREE_FAILED:
+		return TEXT_RED;
+	case NOTICE_LOST:
+	case NOTICE_UNCOVERED:
+		return TEXT_YELLOW;
+	default:
+		return NULL;
+	}
+}
+
+static void text_notice(struct sink *sink, const struct notice *notice)
+{
+	const char *color = color_of(notice);
+	struct buf *buf = &sink->line;
+
+	say_simulated(sink);
+	if (!sink->settings.events) {
+		sink_emit(sink);
+		return;
+	}
+	if (!sink->header_told)
+		add_header(sink);
+	sink->header_told = true;
+	if (color)
+		text_color(sink, buf, color);
+	add_who(sink, notice);
+	if (notice->kind == NOTICE_LOST || notice->kind == NOTICE_PROCESS)
+		sentence_add(buf, notice, NULL);
+	else
+		add_memory_event(sink, notice);
+	while (buf->length && buf->data[buf->length - 1] == ' ')
+		buf->length--;
+	if (color)
+		text_color(sink, buf, TEXT_PLAIN);
+	buf_char(buf, '\n');
+	sink_emit(sink);
+}
+
+static void text_close(struct sink *sink)
+{
+	(void)sink;
+}
+
+const struct sink_ops text_ops = {
+	.open = text_open,
+	.attached = text_attached,
+	.notice = text_notice,
+	.table = text_table,
+	.summary = text_summary,
+	.close = text_close,
+};
