@@ -156,7 +156,8 @@ static void apply_alloc(const struct call *call)
 	uint64_t id = ++ledger->last_id;
 	struct notice notice;
 
-	if (!call->event->addr) {
+	/* cuMemAllocAsync of 0 bytes succeeds and leaves the address unwritten: what was read there is not an answer. */
+	if (!call->event->addr || !call->event->size) {
 		call->process->zero_sized++;
 	} else if (keep_block(call, id) < 0) {
 		ledger_lose(ledger, call->process, call->event, LOST_MEMORY, 1);

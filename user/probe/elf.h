@@ -39,7 +39,7 @@ struct elf_exports {
 struct elf_place {
 	/* "" if no symbol covers the place; NUL-terminated, any other bytes; a longer name is cut */
 	char symbol[ELF_NAME_BYTES];
-	uint64_t offset;	  /* from the symbol's start; without symbol: the virtual address in the file */
+	uint64_t offset; /* from the symbol's start; without symbol: the virtual address in the file */
 };
 
 /* Rows of the layer that fd's file exports (functions, from .dynsym). 0; -ENOEXEC: no or a malformed ELF file; -errno. */

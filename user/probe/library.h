@@ -11,7 +11,7 @@
 /* One CUDA library file: which rows of probes.def it exports, and where. Identity: device and inode of the open file. */
 struct library {
 	char *path; /* as the process or the user names it; for display; raw bytes */
-	int fd;     /* open for reading, close-on-exec; what attach probes, so that a file swapped at the path cannot matter */
+	int fd; /* open for reading, close-on-exec; what attach probes, so that a file swapped at the path cannot matter */
 	dev_t dev;
 	ino_t ino;
 	enum vt_layer layer;

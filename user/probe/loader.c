@@ -47,6 +47,27 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/*
+ * The command's environment with the driver as one more preloaded library, so that the loader itself answers where a dlopen() by the
+ * program would find it: RUNPATH, LD_LIBRARY_PATH, cache. --list runs no code of what it lists; a name that is nowhere is ignored.
+ */
+static char **with_driver(char *const *environment)
+{
+	const char *preloaded = program_getenv(environment, "LD_PRELOAD");
+	size_t count = 0, used = 0;
+	char **copy;
+
+	while (environment[count])
+		count++;
+	copy = calloc(count + 2, sizeof(*copy));
+	if (!copy || asprintf(&copy[used++], "LD_PRELOAD=%s:%s", preloaded ? preloaded : "", driver_name) < 0)
+		_exit(127);
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(environment[i], "LD_PRELOAD=", 11))
+			copy[used++] = environment[i];
+	return copy;
+}
+
 /* Everything of the command, the looking for it too, happens with its user's rights and none of our descriptors. */
 __attribute__((noreturn)) static void list_and_exit(const struct search_command *command, int output, pid_t parent)
 {
@@ -70,7 +91,7 @@ __attribute__((noreturn)) static void list_and_exit(const struct search_command 
 		_exit(127);
 	if (program_find(command->argv[0], command->environment, &program) || !program.loader[0])
 		_exit(0);
-	execve(program.loader, arguments, command->environment);
+	execve(program.loader, arguments, with_driver(command->environment));
 	_exit(127);
 }
 

@@ -21,12 +21,12 @@ enum mapping_kind {
 struct mapping {
 	enum mapping_kind kind;
 	uint32_t tgid;
-	uint32_t parent;      /* FORK */
-	uint64_t time_ns;     /* CLOCK_MONOTONIC */
-	uint64_t start;       /* MAP: address, bytes, offset in the file */
+	uint32_t parent;  /* FORK */
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	uint64_t start;	  /* MAP: address, bytes, offset in the file */
 	uint64_t length;
 	uint64_t file_offset;
-	const char *path;     /* MAP: as the kernel names it, for the length of the callback; raw bytes */
+	const char *path; /* MAP: as the kernel names it, for the length of the callback; raw bytes */
 };
 
 struct mappings;

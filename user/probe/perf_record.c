@@ -69,7 +69,10 @@ static enum perf_news decode_task(const struct task_record *record, size_t body,
 
 	if (body < sizeof(*record))
 		return PERF_NEWS_NONE;
-	/* New threads, and the end of all but the main one, are not of interest. */
+	/*
+	 * New threads, and the end of all but the main one, are not of interest. A main thread can end before the others
+	 * (pthread_exit(), or exec by another thread): no record tells those apart.
+	 */
 	if (fork ? record->tgid == record->parent_tgid : record->tgid != record->tid)
 		return PERF_NEWS_NONE;
 	ret->kind = fork ? MAPPING_FORK : MAPPING_EXIT;

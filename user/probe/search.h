@@ -11,7 +11,7 @@
 /* Where CUDA libraries are: in a process, on the machine, and in what a command's loader is about to map. Only looks; opens nothing for good. */
 
 struct candidate {
-	char *open_path;  /* /proc/PID/map_files/RANGE (works for deleted files and other mount namespaces), or a plain path */
+	char *open_path; /* /proc/PID/map_files/RANGE (works for deleted files and other mount namespaces), or a plain path */
 	char *shown_path; /* as the process names it */
 	enum vt_layer layer;
 };

@@ -13,11 +13,11 @@ struct probe_row {
 	enum vt_kind kind;
 };
 
-const struct probe_row *probe_row(unsigned int id);          /* NULL if id is no row */
-int probe_row_find(const char *symbol);                      /* row id, or -ENOENT */
-const char *layer_name(enum vt_layer layer);                 /* "driver", "runtime" */
-const char *layer_library(enum vt_layer layer);              /* "libcuda", "libcudart" */
-const char *kind_name(enum vt_kind kind);                    /* "device", "managed", "pinned", "pool" */
+const struct probe_row *probe_row(unsigned int id); /* NULL if id is no row */
+int probe_row_find(const char *symbol);		    /* row id, or -ENOENT */
+const char *layer_name(enum vt_layer layer);	    /* "driver", "runtime" */
+const char *layer_library(enum vt_layer layer);	    /* "libcuda", "libcudart" */
+const char *kind_name(enum vt_kind kind);	    /* "device", "managed", "pinned", "pool" */
 
 /* "CUDA_ERROR_OUT_OF_MEMORY", "cudaErrorMemoryAllocation"; "error 12345" codes that we do not know give NULL. */
 const char *error_name(enum vt_layer layer, int error);
