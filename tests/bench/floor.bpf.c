@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The floor: what the kernel takes for an entry and a return probe that do nothing. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -17,4 +17,4 @@ int floor_return(void *ctx)
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Apache-2.0";

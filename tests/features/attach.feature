@@ -40,17 +40,41 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     And the summary calls it complete
     And every event names the simulated card
 
-    Examples: the shared runtime, the static one, none
+    Examples: the shared runtime, and none
       | command            | allocs | frees |
       | basic              | 8      | 8     |
-      | basic-static       | 8      | 8     |
       | basic --leak 3     | 8      | 5     |
       | basic --hold       | 8      | 0     |
       | driver             | 7      | 7     |
       | ptsz               | 2      | 2     |
-      | ptsz-static        | 2      | 2     |
       | quick              | 1      | 0     |
-      | tworuntimes        | 2      | 2     |
+      | forker late        | 1      | 1     |
+
+  @D1 @D3 @S1
+  Scenario Outline: a command with a static runtime, seen through the driver
+    When vramtrace runs "<command>"
+    Then the exit status is 0
+    And every call of the driver is told as it was made, and nothing else
+    And <count> allocations and <count> frees are told
+    And every "alloc" event has layer=driver
+    And the summary holds for every process what it held
+    And the summary calls it complete
+
+    Examples:
+      | command       | count |
+      | basic-static  | 8     |
+      | driver-static | 7     |
+      | ptsz-static   | 2     |
+      | freer-static  | 100   |
+
+  @D1 @D3 @S1
+  Scenario: two runtimes in one process, each frees what the other made
+    When vramtrace runs "tworuntimes"
+    Then the exit status is 0
+    And every call is told to the byte, whatever its name
+    And 2 allocations and 2 frees are told
+    And there is an "alloc" event with size=1048576, layer=driver
+    And the summary holds for every process what it held
 
   @D1 @S1
   Scenario: a command's kinds and places of memory
@@ -63,11 +87,6 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     And every "alloc" event has layer=both, purpose=unknown, purpose_source=none, level=info, action=vram_allocate
     And every line has the keys that the schema promises
     And identities and times fit the truth
-
-  @D1 @S1
-  Scenario: the static runtime is seen through the driver
-    When vramtrace runs "basic-static"
-    Then every "alloc" event has layer=driver
 
   @D1
   Scenario: one layer only
@@ -115,7 +134,6 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
   @D1
   Scenario: dlopen in a command whose loader could not know
     Given the simulated libraries lie in a folder of their own, late
-    And the loader knows nothing of the simulated libraries
     When vramtrace runs "dlopen 50 20 20 {folder}/late/libcudart.so.13"
     Then the exit status is 0
     And stderr matches "mapped .*late/libcuda.so.1.* unseen"
@@ -126,7 +144,7 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
   Scenario: late dlopen of libraries that are probed already
     When vramtrace runs "dlopen 50 20 5"
     Then the exit status is 0
-    And every call is told as it was made, and nothing else
+    And every call is told to the byte, whatever its name
     And 20 allocations and 20 frees are told
 
   @D1 @S7
@@ -154,20 +172,33 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
 
   @D1
   Scenario: children of a running program
-    Given a running puppet
-    When vramtrace attaches to it
-    And the puppet does "fork load"
+    Given a running puppet that has loaded the runtime
+    When the puppet does "malloc 100"
+    And vramtrace attaches to it
+    And the puppet spawns another that allocates 4096 bytes
+    And the puppet does "malloc 8192"
+    And vramtrace is stopped
+    Then every call is told as it was made, and nothing else
+    And 2 allocations and 0 frees are told
+    And 2 processes allocated
+    And the summary holds for every process what it held
+
+  @D1
+  Scenario: children that a program had before
+    Given a running puppet that has loaded the runtime
+    When the puppet begins to spawn another
+    And vramtrace attaches to the first
     And the puppet does "load"
     And the puppet does "malloc 4096"
     And vramtrace is stopped
-    Then every call is told as it was made, and nothing else
+    Then 1 processes allocated
 
   @D1
   Scenario: children are left alone on request
-    Given a running puppet
-    When vramtrace attaches to it with "--no-follow"
+    Given a running puppet that has loaded the runtime
+    When the puppet does "malloc 100"
+    And vramtrace attaches to it with "--no-follow"
     And the puppet spawns another that allocates 4096 bytes
-    And the puppet does "load"
     And the puppet does "malloc 8192"
     And vramtrace is stopped
     Then 1 allocations and 0 frees are told

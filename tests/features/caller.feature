@@ -22,7 +22,7 @@ Feature: Each block names its caller
     When vramtrace attaches to it
     And the program is told "alloc 4096"
     And vramtrace is stopped
-    Then every "alloc" event has caller.symbol=serve_alloc
+    Then every "alloc" event has caller.symbol=main
 
   @D2
   Scenario: a static runtime's caller is the program's file

@@ -27,7 +27,6 @@ Feature: The ledger is true to the byte
       | command                    | count |
       | threads 10 500 4096        | 5000  |
       | threads 10 500 4096 --async | 5000 |
-      | threads-static 4 500 4096  | 2000  |
       | freer 200                  | 200   |
 
   @S7

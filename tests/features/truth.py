@@ -54,23 +54,32 @@ class Call:
         self.enter_ns, self.return_ns = self.settles["enter_ns"], self.settles["mono_ns"]
 
 
+def calls_of_thread(logged):
+    """In the order of entry a runtime's line stands right before the driver's line that it contains."""
+    logged = sorted(logged, key=lambda line: line["enter_ns"])
+    outer = None
+    for line in logged:
+        inside = outer and line["layer"] == "driver" and line["mono_ns"] <= outer["mono_ns"]
+        if inside:
+            yield Call(outer, line)
+            outer = None
+            continue
+        if outer:
+            yield Call(outer, None)
+        outer = line if line["layer"] == "runtime" else None
+        if not outer:
+            yield Call(line, None)
+    if outer:
+        yield Call(outer, None)
+
+
 def calls(path, layer="both"):
     """Calls in the order of their return, as a tracer of these layers can see them."""
-    logged = [line for line in lines(path) if layer in ("both", line["layer"])]
     threads = defaultdict(list)
-    for line in logged:
-        threads[line["pid"], line["tid"]].append(line)
-    found = []
-    for thread in threads.values():
-        outers = [line for line in thread if line["layer"] == "runtime"]
-        taken = set()
-        for outer in outers:
-            inner = [line for line in thread if line["layer"] == "driver" and
-                     outer["enter_ns"] <= line["enter_ns"] and line["mono_ns"] <= outer["mono_ns"]]
-            assert len(inner) < 2, "one runtime call, two of the driver: %s" % inner
-            taken.update(line["seq"] for line in inner)
-            found.append(Call(outer, inner[0] if inner else None))
-        found += [Call(line, None) for line in thread if line["layer"] == "driver" and line["seq"] not in taken]
+    for line in lines(path):
+        if layer in ("both", line["layer"]):
+            threads[line["pid"], line["tid"]].append(line)
+    found = [call for thread in threads.values() for call in calls_of_thread(thread)]
     return sorted(found, key=lambda call: call.return_ns)
 
 

@@ -28,6 +28,8 @@ def main():
     lines = list(read_calls(sys.argv[-1]))
     if "--sort" in sys.argv:
         lines = [f"{count} x {line}" for line, count in sorted(collections.Counter(lines).items())]
+    if not lines:
+        sys.exit("no calls")
     print("\n".join(lines))
 
 

@@ -220,6 +220,10 @@ static void test_known_cases(void **state)
 	expect(escape_text, "\xed\xa0\x80", "\\xed\\xa0\\x80"); /* surrogate */
 	expect(escape_text, "a\xe2\x82", "a\\xe2\\x82");	/* cut */
 	expect(escape_json, "\xf3\xa0\x80\x81\n\"", "\\udb40\\udc01\\u000a\\\"");
+	expect(escape_text, "\xe0\x9f\xbf", "\\xe0\\x9f\\xbf");		 /* the last overlong form of three, */
+	expect(escape_text, "\xf0\x8f\xbf\xbf", "\\xf0\\x8f\\xbf\\xbf"); /* of four, */
+	expect(escape_text, "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"); /* the first past the end */
+	expect(escape_text, "\xe0\xa0\x80\xf0\x90\x80\x80", "\xe0\xa0\x80\xf0\x90\x80\x80");
 	expect(escape_json, "\xe2\x82", "\\ufffd\\ufffd");
 	expect(escape_csv, "plain", "plain");
 	expect(escape_csv, "a,b", "\"a,b\"");

@@ -15,164 +15,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "base/map.h"
-#include "ledger/ledger.h"
-#include "probe/table.h"
-
-enum {
-	PROCESSES = 6,
-	THREADS = 4,
-	BLOCKS = 64,
-	ADDRESSES = 48,
-	CALLERS = 9,
-	HISTORY = 4096
-};
-
-static uint64_t random_state;
-static uint64_t step, now = 1000;
-static struct caller callers[CALLERS];
-
-static uint64_t roll(uint64_t sides)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (random_state * 0x2545f4914f6cdd1dULL >> 16) % sides;
-}
-
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition))                                                                                      \
-			fail_msg("step %llu: %s", (unsigned long long)step, #condition);                               \
-	} while (0)
-
-/* --- the reference: lists, searched from end to end ------------------------------------------------------------------ */
-
-struct ref_block {
-	uint64_t addr, size, alloc_ns, until_ns, id;
-	int kind, caller;
-	enum {
-		REF_LIVE,
-		REF_SETTLING,
-		REF_GONE
-	} state;
-};
-
-struct ref {
-	uint32_t tgid;
-	uint64_t start_ns;
-	bool known, ended, has_cuda, lossy;
-	struct ref_block blocks[HISTORY];
-	int count;
-	struct slice total, kinds[KIND_COUNT], callers[CALLERS];
-	uint64_t failed, failed_frees, unmatched, zero_sized, uncovered, calls;
-};
-
-static struct ref refs[PROCESSES];
-static bool all_lossy;
-
-static void ref_sum(const struct ref *ref, int kind, int caller, struct tally *ret)
-{
-	*ret = (struct tally) { 0, 0 };
-	for (int i = 0; i < ref->count; i++) {
-		const struct ref_block *block = &ref->blocks[i];
-
-		if (block->state != REF_LIVE || (kind >= 0 && block->kind != kind) ||
-		    (caller >= 0 && block->caller != caller))
-			continue;
-		ret->bytes += block->size;
-		ret->count++;
-	}
-}
-
-static void ref_refresh_one(const struct ref *ref, struct slice *slice, int kind, int caller)
-{
-	ref_sum(ref, kind, caller, &slice->live);
-	if (slice->live.bytes > slice->peak_bytes)
-		slice->peak_bytes = slice->live.bytes;
-}
-
-static void ref_refresh(struct ref *ref)
-{
-	ref_refresh_one(ref, &ref->total, -1, -1);
-	for (int i = 0; i < KIND_COUNT; i++)
-		ref_refresh_one(ref, &ref->kinds[i], i, -1);
-	for (int i = 0; i < CALLERS; i++)
-		ref_refresh_one(ref, &ref->callers[i], -1, i);
-}
-
-/* Only blocks that can still matter are kept, in their order. */
-static void ref_compact(struct ref *ref)
-{
-	int kept = 0;
-
-	for (int i = 0; i < ref->count; i++) {
-		if (ref->blocks[i].state != REF_GONE)
-			ref->blocks[kept++] = ref->blocks[i];
-	}
-	ref->count = kept;
-}
-
-static void count_into(struct slice *slice, uint64_t size)
-{
-	slice->allocated.bytes += size;
-	slice->allocated.count++;
-}
-
-static void ref_alloc(struct ref *ref, const struct event *event, int caller, uint64_t id)
-{
-	int kind = probe_row(event->row)->kind;
-
-	if (!event->addr) {
-		ref->zero_sized++;
-		return;
-	}
-	for (int i = 0; i < ref->count; i++) {
-		if (ref->blocks[i].state != REF_LIVE || ref->blocks[i].addr != event->addr)
-			continue;
-		ref->blocks[i].state = REF_SETTLING;
-		ref->blocks[i].until_ns = event->time_ns;
-	}
-	CHECK(ref->count < HISTORY);
-	ref->blocks[ref->count++] =
-		(struct ref_block) { event->addr, event->size, event->time_ns, 0, id, kind, caller, REF_LIVE };
-	count_into(&ref->total, event->size);
-	count_into(&ref->kinds[kind], event->size);
-	count_into(&ref->callers[caller], event->size);
-}
-
-/* The id of the block that the free was about, 0 if there is none. */
-static uint64_t ref_free(struct ref *ref, const struct event *event)
-{
-	for (int i = 0; i < ref->count; i++) {
-		struct ref_block *block = &ref->blocks[i];
-
-		if (block->addr != event->addr || block->alloc_ns > event->enter_ns || block->state == REF_GONE)
-			continue;
-		if (block->state == REF_SETTLING && event->enter_ns >= block->until_ns)
-			continue;
-		block->state = REF_GONE;
-		return block->id;
-	}
-	ref->unmatched++;
-	return 0;
-}
-
-static void hold(struct slice *slice, const struct tally *live)
-{
-	slice->at_exit.bytes += live->bytes;
-	slice->at_exit.count += live->count;
-}
-
-static void ref_clear(struct ref *ref)
-{
-	hold(&ref->total, &ref->total.live);
-	for (int i = 0; i < KIND_COUNT; i++)
-		hold(&ref->kinds[i], &ref->kinds[i].live);
-	for (int i = 0; i < CALLERS; i++)
-		hold(&ref->callers[i], &ref->callers[i].live);
-	ref->count = 0;
-}
+#include "ledger_reference.h"
 
 /* --- what the ledger says ------------------------------------------------------------------------------------------------- */
 
@@ -299,8 +142,6 @@ static struct world {
 	bool clean; /* no event of this process was lost */
 } worlds[PROCESSES];
 
-static uint32_t next_tgid = 100;
-
 static void apply(struct ref *ref, struct event *event, const struct caller *caller)
 {
 	event->tgid = ref->tgid;
@@ -319,9 +160,7 @@ static void give_life(int i, enum event_kind kind, int parent)
 	memset(&worlds[i], 0, sizeof(worlds[i]));
 	worlds[i].clean = true;
 	refs[i].known = true;
-	refs[i].tgid =
-		roll(4) && next_tgid > 104 ? 100 + 8 * (uint32_t)i + roll(2) : 100 + 8 * (uint32_t)i; /* reused often */
-	next_tgid++;
+	refs[i].tgid = 100 + 8 * i + roll(2);			      /* reused often */
 	refs[i].start_ns = 1000000000000ull + step * 20000000ull + 1; /* further apart than /proc's tick */
 	event.start_ns = refs[i].start_ns;
 	event.parent_tgid = parent >= 0 ? refs[parent].tgid : 1;
@@ -392,19 +231,30 @@ static struct world_block *world_at(struct world *world, uint64_t addr)
 	return NULL;
 }
 
+/* There is one: fewer blocks than addresses are alive. */
+static uint64_t unused_address(struct world *world)
+{
+	uint64_t number = roll(ADDRESSES);
+
+	while (world_at(world, 0x7000000000ull + number * 0x200))
+		number = (number + 1) % ADDRESSES;
+	return 0x7000000000ull + number * 0x200;
+}
+
 static void do_alloc(int i)
 {
 	struct event event = { .kind = EVENT_ALLOC, .tid = roll(THREADS), .size = 1 + roll(1 << 20) };
 	struct world_block *room = world_at(&worlds[i], 0);
+	struct thread *reused = &worlds[i].threads[roll(THREADS)];
 	int caller = roll(CALLERS);
 
 	if (!room)
 		return;
-	event.addr = 0x7000000000ull + roll(ADDRESSES) * 0x200;
+	event.addr = unused_address(&worlds[i]);
+	if (reused->freeing && reused->taken && !world_at(&worlds[i], reused->addr))
+		event.addr = reused->addr;
 	if (chance(2))
 		event.addr = event.size = 0;
-	else if (world_at(&worlds[i], event.addr))
-		return; /* still in use */
 	call_rows(&event, VT_OP_ALLOC, roll(300) == 0);
 	event.enter_ns = now - roll(5);
 	if (event.addr)
@@ -424,10 +274,14 @@ static void do_alloc(int i)
 
 static void begin_free(int i, struct thread *thread)
 {
-	struct world_block *block = &worlds[i].blocks[roll(BLOCKS)];
+	struct world_block *block;
+	int number = roll(BLOCKS), tries = BLOCKS;
 
-	if (!block->addr || block->being_freed)
-		return;
+	do {
+		block = &worlds[i].blocks[number++ % BLOCKS];
+		if (!tries--)
+			return;
+	} while (!block->addr || block->being_freed);
 	block->being_freed = true;
 	*thread = (struct thread) { .freeing = true, .addr = block->addr, .enter_ns = ++now };
 }
@@ -442,6 +296,8 @@ static void end_free(int i, struct thread *thread)
 		thread->taken = true; /* from now on others can get it */
 		return;
 	}
+	if (chance(40))
+		return; /* a thread can be held up for long */
 	thread->freeing = false;
 	call_rows(&event, VT_OP_FREE, roll(300) == 0);
 	if (!thread->taken) { /* it fails: the block stays */
@@ -508,6 +364,7 @@ static void do_life(int i)
 	bool had_cuda = refs[i].has_cuda;
 	struct ref *ref = &refs[i];
 
+	lives++;
 	told_gone = 0;
 	if (chance(30)) {
 		event.kind = EVENT_EXEC;
@@ -590,7 +447,7 @@ static void compare_everything(void)
 				const struct ref_block *block = &refs[i].blocks[b];
 
 				if (block->state == REF_LIVE && block->addr == thread->addr &&
-				    !world_at(&worlds[i], thread->addr))
+				    block->alloc_ns <= thread->enter_ns && !world_at(&worlds[i], thread->addr))
 					bytes += block->size;
 			}
 		}
@@ -629,6 +486,11 @@ static void test_model(void **state)
 	}
 	ledger_free(ledger);
 	free(freed);
+	print_message("%llu frees of live blocks, %llu of settling ones, %llu unmatched; %llu ends\n",
+		      (unsigned long long)live_frees, (unsigned long long)settled_frees,
+		      (unsigned long long)unmatched_frees, (unsigned long long)lives);
+	assert_true(steps < 100000 || (live_frees > steps / 20 && settled_frees > steps / 100 && lives > steps / 2000));
+	assert_true(steps < 100000 || unmatched_frees > 0);
 }
 
 int main(void)

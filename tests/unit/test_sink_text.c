@@ -12,14 +12,24 @@ static void expect_line(struct capture *capture, const struct notice *notice, co
 	assert_string_equal(capture_last(capture, TIME_COLUMNS), expected);
 }
 
+/* The columns are named once, by the first event. */
 static void test_header(void **state)
 {
+	static const char header[] = "TIME                PID COMM            EVENT           SIZE KIND    ADDRESS     "
+				     "   API               CALLER\n";
 	struct sink_settings settings = capture_settings();
 	struct capture capture = capture_new("text", &settings);
+	struct process process = capture_process();
+	struct notice notice = capture_notice(NOTICE_ALLOC, &process);
+	const char *text;
 
 	(void)state;
-	assert_string_equal(capture_text(&capture), "TIME                PID COMM            EVENT           SIZE KIND "
-						    "   ADDRESS        API               CALLER\n");
+	assert_string_equal(capture_text(&capture), "");
+	sink_notice(capture.sink, &notice);
+	sink_notice(capture.sink, &notice);
+	text = capture_text(&capture);
+	assert_memory_equal(text, header, sizeof(header) - 1);
+	assert_null(strstr(text + 1, header));
 	capture_free(&capture);
 }
 

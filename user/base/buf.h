@@ -16,9 +16,12 @@ struct buf {
 	bool failed;
 };
 
-#define BUF_INIT { NULL, 0, 0, false }
+#define BUF_INIT                                                                                                       \
+	{                                                                                                              \
+		NULL, 0, 0, false                                                                                      \
+	}
 
-void buf_fini(struct buf *buf);  /* frees; safe on a zeroed object */
+void buf_fini(struct buf *buf);	 /* frees; safe on a zeroed object */
 void buf_clear(struct buf *buf); /* length 0, memory kept, failed reset */
 void buf_add(struct buf *buf, const void *data, size_t length);
 void buf_str(struct buf *buf, const char *string);

@@ -12,8 +12,10 @@
  * U+2060..U+2069, U+FEFF, U+FFF9..U+FFFB, U+E0000..U+E007F) do not reach the output raw.
  */
 void escape_text(struct buf *buf, const char *string, size_t length); /* as \xHH per byte; backslash as \\ */
-void escape_json(struct buf *buf, const char *string, size_t length); /* body of a JSON string, no quotes; bad bytes as \ufffd,
+void escape_json(struct buf *buf, const char *string,
+		 size_t length); /* body of a JSON string, no quotes; bad bytes as \ufffd,
                                                                        * controls and format characters as \uXXXX */
-void escape_csv(struct buf *buf, const char *string, size_t length);  /* one RFC 4180 field, quoted where needed, inner text as
+void escape_csv(struct buf *buf, const char *string,
+		size_t length); /* one RFC 4180 field, quoted where needed, inner text as
                                                                        * escape_text; a leading = + - @ gets a ' in front */
 #endif

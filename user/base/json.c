@@ -12,27 +12,40 @@ void json_init(struct json *json, struct buf *buf)
 	*json = (struct json) { .buf = buf };
 }
 
-/* Comma where one is due. The outermost level has none: it holds one value. */
-static void separate(struct json *json)
+/* Is a comma due? From now on one is. The outermost level has none: it holds one value. */
+static bool is_separated(struct json *json)
 {
 	uint64_t bit;
+	bool due;
 
 	if (json->depth == 0)
-		return;
+		return false;
 	bit = 1ULL << (json->depth - 1);
-	if (json->has_items & bit)
-		buf_char(json->buf, ',');
+	due = json->has_items & bit;
 	json->has_items |= bit;
+	return due;
 }
 
+/* The comma, if one is due, and the name: one copy, for events come by the million. */
 static void begin_item(struct json *json, const char *name)
 {
-	separate(json);
-	if (!name)
+	char text[64] = ",\"";
+	bool comma = is_separated(json);
+	size_t length = name ? strlen(name) : 0;
+
+	if (!name || length > sizeof(text) - 4) {
+		if (comma)
+			buf_char(json->buf, ',');
+		if (name) {
+			buf_char(json->buf, '"');
+			buf_add(json->buf, name, length);
+			buf_add(json->buf, "\":", 2);
+		}
 		return;
-	buf_char(json->buf, '"');
-	buf_str(json->buf, name);
-	buf_add(json->buf, "\":", 2);
+	}
+	memcpy(text + 2, name, length);
+	memcpy(text + 2 + length, "\":", 2);
+	buf_add(json->buf, comma ? text : text + 1, length + (comma ? 4 : 3));
 }
 
 static void open_level(struct json *json, char bracket)
@@ -123,7 +136,8 @@ void json_address(struct json *json, const char *name, uint64_t value)
 
 void json_key_object_begin(struct json *json, const char *key)
 {
-	separate(json);
+	if (is_separated(json))
+		buf_char(json->buf, ',');
 	buf_char(json->buf, '"');
 	escape_json(json->buf, key, strlen(key));
 	buf_add(json->buf, "\":", 2);

@@ -24,9 +24,9 @@ struct map_slot {
 void map_init(struct map *map);
 void map_fini(struct map *map); /* frees the slots, not the values; safe on a zeroed object */
 void map_clear(struct map *map);
-void *map_get(const struct map *map, uint64_t key);                       /* NULL if absent */
+void *map_get(const struct map *map, uint64_t key);			 /* NULL if absent */
 int map_put(struct map *map, uint64_t key, void *value, void **ret_old); /* 0 or -ENOMEM; ret_old may be NULL */
-void *map_del(struct map *map, uint64_t key);                             /* the removed value or NULL */
+void *map_del(struct map *map, uint64_t key);				 /* the removed value or NULL */
 
 /* Iterate: for (size_t i = 0; (slot = map_next(map, &i)); ). The map must not change meanwhile. */
 struct map_slot *map_next(const struct map *map, size_t *cursor);

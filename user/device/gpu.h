@@ -22,7 +22,7 @@ struct gpu {
 
 struct gpu_process {
 	uint32_t pid;
-	uint32_t gpu; /* index */
+	uint32_t gpu;	     /* index */
 	uint64_t used_bytes; /* UINT64_MAX: the driver does not say */
 };
 

@@ -106,12 +106,7 @@ int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, u
 	event.ns_tgid = ns_tgid;
 	event.start_ns = start_ns;
 	memcpy(event.comm, comm, strnlen(comm, sizeof(event.comm) - 1));
-	life_apply(ledger, &event);
-	process = processes_find(&ledger->processes, tgid);
-	if (!process)
-		return -ENOMEM;
-	process->attached_late = true;
-	return 0;
+	return life_attach_late(ledger, &event);
 }
 
 size_t ledger_process_count(const struct ledger *ledger)

@@ -28,7 +28,7 @@ void ledger_free(struct ledger *ledger);
 /* caller: NULL for events that are no calls. */
 void ledger_apply(struct ledger *ledger, const struct event *event, const struct caller *caller);
 
-/* The process was running before the probes were there. Creates it if need be (name and start as /proc says). */
+/* The process was running before the probes were there. Creates it if need be (name and start as /proc says); tells nothing. 0 or -ENOMEM. */
 int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, uint64_t start_ns, const char *comm);
 
 /* Views, valid until the next apply. Processes in order of appearance, ended ones included. */

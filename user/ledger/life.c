@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <string.h>
 
 #include "ledger/books.h"
@@ -109,6 +110,20 @@ static void apply_birth(struct ledger *ledger, const struct event *event)
 	describe(process, event);
 	if (news)
 		ledger_tell_process(ledger, process, event);
+}
+
+/* Nothing is told: whoever attaches says so, with what the driver knows of the process. */
+int life_attach_late(struct ledger *ledger, const struct event *event)
+{
+	struct process *process = processes_find(&ledger->processes, event->tgid);
+
+	if (!process)
+		process = add_process(ledger, event);
+	if (!process)
+		return -ENOMEM;
+	describe(process, event);
+	process->attached_late = true;
+	return 0;
 }
 
 void life_apply(struct ledger *ledger, const struct event *event)

@@ -23,7 +23,7 @@ struct sink {
 	uint64_t dropped;
 	uint64_t dropped_told;
 	bool unbounded;	     /* start and end of a run: sink_emit() goes past the queue's bound */
-	bool header_told;              /* text: the columns were named */
+	bool header_told;    /* text: the columns were named */
 	bool simulated_told; /* text: the line that says so was written */
 };
 
@@ -36,7 +36,7 @@ void sink_emit(struct sink *sink);
 
 /* sentence.c: wording that sinks share */
 void sentence_add(struct buf *buf, const struct notice *notice,
-		  const char *device);		     /* `human`; names in it escaped as text */
+		  const char *device); /* `human`; names in it escaped as text */
 void sentence_attached(struct buf *buf, const struct sink_attached *attached); /* nothing in it comes from outside */
 void sentence_size(struct buf *buf, uint64_t bytes); /* "1024 MB": MB up to 10 GB, then as size_format() */
 void sentence_trust(struct buf *buf, const struct ledger *ledger,

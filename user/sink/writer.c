@@ -2,6 +2,7 @@
 #include "sink/writer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,46 +14,46 @@
 
 #define KEEP_BYTES (1UL << 20) /* a buffer that a burst made larger than this is given back */
 #define REST_NS 1000000	       /* between two batches: many lines, one write */
+#define STOP_LOOK_MS 100
+#define FREE_WAIT_NS 100000000 /* for a thread that may be stuck in write(2) */
 
 struct writer {
-	int fd;
+	int fd; /* our own duplicate: an abandoned thread may outlive the caller's */
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t work; /* there is something to write, or stop */
-	pthread_cond_t drained;
-	struct buf queue;     /* under lock */
-	size_t writing_bytes; /* under lock: of the batch on its way */
-	bool full;	      /* under lock: refuses until half is free */
-	bool idle;	      /* under lock: the thread waits for work */
-	bool stop;	      /* under lock */
-	int error;	      /* under lock: 0 or -errno */
-	struct buf batch;     /* the thread's alone while it runs */
+	pthread_cond_t work;	/* there is something to write, or stop */
+	pthread_cond_t changed; /* all is written, or done */
+	struct buf queue;	/* under lock */
+	size_t writing_bytes;	/* under lock: of the batch on its way */
+	bool full;		/* under lock: refuses until half is free */
+	bool idle;		/* under lock: the thread waits for work */
+	bool stop;		/* under lock: the thread ends at its next look */
+	bool done;		/* under lock: it has */
+	bool abandoned;		/* under lock: the thread frees everything when it ends */
+	int error;		/* under lock: 0 or -errno */
+	struct buf batch;	/* the thread's alone while it runs */
 };
 
-/* write(2) is where a stuck reader holds us, so it is where writer_free() may end the thread: no lock is held there. */
-static ssize_t write_cancellable(int fd, const void *data, size_t length)
+static bool is_stopped(struct writer *writer)
 {
-	struct pollfd ready = { .fd = fd, .events = POLLOUT };
-	int state;
-	ssize_t n;
-	int err;
+	bool stop;
 
-	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
-	n = write(fd, data, length);
-	err = errno;
-	if (n < 0 && err == EAGAIN)
-		poll(&ready, 1, -1);
-	pthread_setcancelstate(state, NULL);
-	errno = err;
-	return n;
+	pthread_mutex_lock(&writer->lock);
+	stop = writer->stop;
+	pthread_mutex_unlock(&writer->lock);
+	return stop;
 }
 
-static int write_all(int fd, const char *data, size_t length)
+static int write_all(struct writer *writer, const char *data, size_t length)
 {
-	while (length > 0) {
-		ssize_t n = write_cancellable(fd, data, length);
+	struct pollfd ready = { .fd = writer->fd, .events = POLLOUT };
 
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
+	while (length > 0 && !is_stopped(writer)) {
+		ssize_t n = write(writer->fd, data, length);
+
+		if (n < 0 && errno == EAGAIN)
+			poll(&ready, 1, STOP_LOOK_MS);
+		else if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n > 0) {
 			data += n;
@@ -100,8 +101,20 @@ static void settle_batch(struct writer *writer, int err)
 	if (writer->queue.length <= WRITER_QUEUE_BYTES / 2)
 		writer->full = false;
 	if (!writer->queue.length)
-		pthread_cond_broadcast(&writer->drained);
+		pthread_cond_broadcast(&writer->changed);
 	pthread_mutex_unlock(&writer->lock);
+}
+
+static void destroy(struct writer *writer)
+{
+	pthread_cond_destroy(&writer->changed);
+	pthread_cond_destroy(&writer->work);
+	pthread_mutex_destroy(&writer->lock);
+	buf_fini(&writer->queue);
+	buf_fini(&writer->batch);
+	if (writer->fd >= 0)
+		close(writer->fd);
+	free(writer);
 }
 
 /* The reason for this thread: a write to a slow terminal or a full pipe blocks, and the caller drains the kernel's ring. */
@@ -109,13 +122,19 @@ static void *run(void *arg)
 {
 	const struct timespec rest = { .tv_nsec = REST_NS };
 	struct writer *writer = arg;
-	int state;
+	bool abandoned;
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	while (take_batch(writer)) {
-		settle_batch(writer, write_all(writer->fd, writer->batch.data, writer->batch.length));
+		settle_batch(writer, write_all(writer, writer->batch.data, writer->batch.length));
 		nanosleep(&rest, NULL);
 	}
+	pthread_mutex_lock(&writer->lock);
+	writer->done = true;
+	abandoned = writer->abandoned;
+	pthread_cond_broadcast(&writer->changed);
+	pthread_mutex_unlock(&writer->lock);
+	if (abandoned)
+		destroy(writer);
 	return NULL;
 }
 
@@ -136,39 +155,56 @@ static int start_thread(struct writer *writer)
 int writer_new(int fd, struct writer **ret_writer)
 {
 	struct writer *writer = calloc(1, sizeof(*writer));
+	pthread_condattr_t attributes;
 	int err;
 
 	if (!writer)
 		return -ENOMEM;
-	writer->fd = fd;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_mutex_init(&writer->lock, NULL);
 	pthread_cond_init(&writer->work, NULL);
-	pthread_cond_init(&writer->drained, NULL);
-	err = start_thread(writer);
+	pthread_cond_init(&writer->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	writer->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	err = writer->fd < 0 ? -errno : start_thread(writer);
 	if (err < 0) {
-		free(writer);
+		destroy(writer);
 		return err;
 	}
 	*ret_writer = writer;
 	return 0;
 }
 
+/* A thread that a stuck reader holds in write(2) is left behind: it touches nothing of the caller's and cleans up after itself. */
 void writer_free(struct writer *writer)
 {
+	struct timespec until;
+	bool done;
+	int err = 0;
+
 	if (!writer)
 		return;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += FREE_WAIT_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+
 	pthread_mutex_lock(&writer->lock);
 	writer->stop = true;
 	pthread_cond_signal(&writer->work);
+	while (!writer->done && err == 0)
+		err = pthread_cond_timedwait(&writer->changed, &writer->lock, &until);
+	done = writer->done;
+	if (!done) {
+		writer->abandoned = true;
+		pthread_detach(writer->thread);
+	}
 	pthread_mutex_unlock(&writer->lock);
-	pthread_cancel(writer->thread);
+	if (!done)
+		return;
 	pthread_join(writer->thread, NULL);
-	pthread_cond_destroy(&writer->drained);
-	pthread_cond_destroy(&writer->work);
-	pthread_mutex_destroy(&writer->lock);
-	buf_fini(&writer->queue);
-	buf_fini(&writer->batch);
-	free(writer);
+	destroy(writer);
 }
 
 static bool add_locked(struct writer *writer, const void *data, size_t length)
@@ -238,7 +274,7 @@ int writer_flush(struct writer *writer)
 
 	pthread_mutex_lock(&writer->lock);
 	while ((writer->queue.length || writer->writing_bytes) && !writer->error)
-		pthread_cond_wait(&writer->drained, &writer->lock);
+		pthread_cond_wait(&writer->changed, &writer->lock);
 	err = writer->error;
 	pthread_mutex_unlock(&writer->lock);
 	return err;

@@ -100,6 +100,7 @@ def real_puppet(context):
         # The versioned name differs from release to release; the puppet asks for 13.
         os.symlink(os.path.join(folder, "libcudart.so"), os.path.join(context.scene.folder, "libcudart.so.13"))
         context.scene.settings["LD_LIBRARY_PATH"] = context.scene.folder
+        context.runtime = "{folder}/libcudart.so.13"
 
 
 @then("the failed allocations are {first:d} to {last:d} bytes, error {error:d}, layer {layer}")
