@@ -89,8 +89,21 @@ static __always_inline void call_begin(struct pt_regs *ctx, __u64 id)
 	call->enter_ns = bpf_ktime_get_ns();
 }
 
-/* Takes the call of row id off the stack. NULL: it was entered before us, or not followed. */
-static __always_inline struct call *call_pop(struct thread *thread, __u64 id)
+/* The stack pointer that the function returning here was entered with. */
+static __always_inline __u64 entry_sp(struct pt_regs *ctx)
+{
+#if defined(__TARGET_ARCH_x86)
+	return PT_REGS_SP(ctx) - 8; /* the return address has been taken off */
+#else
+	return PT_REGS_SP(ctx);
+#endif
+}
+
+/*
+ * Takes the returning call off the stack: the one of its row and stack pointer. Calls further down are stale. NULL: it was
+ * entered before its entry was probed, or not followed; whatever it was called from is still running and stays.
+ */
+static __always_inline struct call *call_pop(struct thread *thread, __u64 id, __u64 sp)
 {
 	for (int i = 0; i < CALL_DEPTH; i++) {
 		__u32 depth = thread->depth;
@@ -99,14 +112,19 @@ static __always_inline struct call *call_pop(struct thread *thread, __u64 id)
 		if (!depth)
 			break;
 		call = &thread->calls[(depth - 1) & (CALL_DEPTH - 1)];
+		if (call->sp > sp || (call->sp == sp && call->row != id))
+			break;
 		thread->depth = depth - 1;
-		if (call->row == id) {
+		if (call->sp == sp) {
 			COUNT(returned);
 			return call;
 		}
 		COUNT(missed_return);
 	}
-	COUNT(unentered);
+	if (thread->overflow)
+		thread->overflow--;
+	else
+		COUNT(unentered);
 	return NULL;
 }
 
@@ -160,11 +178,7 @@ static __always_inline void call_end(struct pt_regs *ctx, __u64 id)
 
 	if (!thread || id >= VT_PROBE_COUNT)
 		return;
-	if (thread->overflow && thread->depth == CALL_DEPTH) {
-		thread->overflow--;
-		return;
-	}
-	call = call_pop(thread, id);
+	call = call_pop(thread, id, entry_sp(ctx));
 	if (!call)
 		return;
 	depth = thread->depth;

@@ -177,10 +177,10 @@ Feature: The ledger is true to the byte
 
   @S7 @slow
   Scenario: many calls from many threads, none lost
-    When vramtrace runs "asyncload 8 25000" with "--strict"
+    When vramtrace runs "asyncload 8 5000" with "--strict"
     Then the exit status is 0
     And every call is told as it was made, and nothing else
-    And 200000 allocations and 200000 frees are told
+    And 40000 allocations and 40000 frees are told
 
   @S7 @long
   Scenario: ten million calls

@@ -91,6 +91,7 @@ class Tracer(Run):
 
     def __init__(self, scene, name, options, env, user=None):
         self.output_file = None
+        self.parsed, self.parsed_length = [], 0
         if "--output" in options:
             self.output_file = os.path.join(scene.folder, options[options.index("--output") + 1])
         super().__init__(scene, name, [scene.binary, *options], env, user)
@@ -103,9 +104,11 @@ class Tracer(Run):
 
     def events(self, kind=None):
         """Every whole line so far. A line that is no JSON object fails the scenario."""
-        lines = self.product().split("\n")[:-1]
-        events = [json.loads(line) for line in lines]
-        return [event for event in events if kind is None or event["event"] == kind]
+        text = self.product()
+        if len(text) != self.parsed_length:
+            self.parsed = [json.loads(line) for line in text.split("\n")[:-1]]
+            self.parsed_length = len(text)
+        return [event for event in self.parsed if kind is None or event["event"] == kind]
 
     def stop(self):
         """As Ctrl-C does."""

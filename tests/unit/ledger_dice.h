@@ -6,9 +6,9 @@
 
 enum {
 	PROCESSES = 6,
-	THREADS = 4,
-	BLOCKS = 64,
-	ADDRESSES = 48,
+	THREADS = 6,
+	BLOCKS = 12,
+	ADDRESSES = 24,
 	CALLERS = 9,
 	HISTORY = 4096
 };

@@ -60,6 +60,8 @@ static void tell_attached(struct session *session, const struct identity *identi
 	attached.nvml_answers = session->gpus != NULL;
 	if (!session->gpus || gpus_used_by(session->gpus, identity->tgid, &attached.nvml_bytes))
 		attached.nvml_bytes = 0;
+	if (attached.nvml_bytes == UINT64_MAX) /* NVML knows it, and does not say how much */
+		attached.nvml_answers = false;
 	sink_attached(session->pipe.sink, &attached);
 }
 

@@ -46,7 +46,6 @@ struct books {
 	struct settling *settling; /* oldest first */
 	size_t settling_count;
 	size_t settling_capacity;
-	uint64_t lost; /* LOST counts of this process */
 };
 
 /* Finds or makes the sums of a caller. *ret_slice as in struct entry. 0 or -ENOMEM. */
@@ -102,7 +101,7 @@ void ledger_free_all(struct ledger *ledger, struct process *process, const struc
 
 void call_apply(struct ledger *ledger, const struct event *event, const struct caller *caller); /* calls.c */
 void life_apply(struct ledger *ledger, const struct event *event);				/* life.c */
-int life_attach_late(struct ledger *ledger, const struct event *event); /* 0 or -ENOMEM */
+int life_attach_late(struct ledger *ledger, const struct event *event);				/* 0 or -ENOMEM */
 /* The live process of an event, made if need be. NULL: out of memory, told. */
 struct process *life_process(struct ledger *ledger, const struct event *event);
 

@@ -69,7 +69,7 @@ void ledger_lose(struct ledger *ledger, struct process *process, const struct ev
 		return;
 	ledger->lost[cause] += count;
 	if (process)
-		process->lost = books_of(process)->lost += count;
+		process->lost += count;
 	else
 		ledger->lost_global += count;
 	ledger_tell(ledger, &notice);
@@ -148,7 +148,7 @@ bool ledger_complete(const struct ledger *ledger, const struct process *process)
 {
 	if (!process)
 		return ledger_lost(ledger) == 0;
-	return !ledger->lost_global && !books_of(process)->lost && !process->uncovered && !process->attached_late;
+	return !ledger->lost_global && !process->lost && !process->uncovered && !process->attached_late;
 }
 
 void ledger_each_block(const struct ledger *ledger, const struct process *process, block_fn *fn, void *ctx)
