@@ -68,7 +68,7 @@ int main(int argc, char **argv)
 	}
 	child = fork();
 	if (child == 0)
-		_exit(run_child());
+		exit(run_child()); /* as programs end: what a library does at exit is done */
 	if (!held)
 		must(cudaMalloc(&held, 8 * MIB), "cudaMalloc");
 	status = status_of(child);

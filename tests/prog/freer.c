@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * freer [N [BYTES]]
- * One thread allocates, another frees.
+ * freer [N [BYTES [device]]]
+ * One thread allocates, another frees. device: the other one calls cudaSetDevice(0) first; without, freeing is all it ever does.
  */
 #include <pthread.h>
 
 #include "prog.h"
 
 static int hand_over[2];
+static int sets_device;
 
 static void *free_what_comes(void *unused)
 {
 	void *ptr;
 
 	(void)unused;
+	if (sets_device)
+		must(cudaSetDevice(0), "cudaSetDevice");
 	while (read(hand_over[0], &ptr, sizeof(ptr)) == sizeof(ptr))
 		must(cudaFree(ptr), "cudaFree");
 	return NULL;
@@ -26,6 +29,7 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	void *ptr;
 
+	sets_device = argc > 3;
 	if (pipe(hand_over) || pthread_create(&thread, NULL, free_what_comes, NULL))
 		return 1;
 	for (unsigned long i = 0; i < count; i++) {
