@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
  * From entry and return to one record per settled call. The driver's call is the truth; a runtime call above it gives name and
- * caller, and speaks for itself only when no driver call under it was told, or when it failed although that one succeeded.
+ * caller, and speaks for itself only when it reached no driver call, or failed although the driver's call had succeeded.
  */
 
 #define FRAME_BYTES_MAX (1 << 20) /* a saved frame pointer further away than this is no frame pointer */
@@ -81,7 +81,7 @@ static __always_inline void call_begin(struct pt_regs *ctx, __u64 id)
 	call->row = id;
 	call->sp = PT_REGS_SP(ctx);
 	call->told_below = 0;
-	call->below_result = 0;
+	call->failure.result = 0;
 	shape_enter(ctx, rows[id].shape, call);
 	if (!depth)
 		keep_frames(ctx, thread, rows[id].layer);
@@ -128,16 +128,12 @@ static __always_inline struct call *call_pop(struct thread *thread, __u64 id, __
 	return NULL;
 }
 
-static __always_inline bool is_told(const struct call *call, const struct row *row, int result, const struct call *above)
+static __always_inline bool is_layer(const struct call *call, __u8 layer)
 {
-	if (row->layer == VT_LAYER_RUNTIME && call->told_below)
-		return result && !call->below_result; /* the two layers disagree */
-	if (above && above->row < VT_PROBE_COUNT && rows[above->row].layer == VT_LAYER_DRIVER)
-		return false; /* the driver at work for itself: the outer call tells */
-	return true;
+	return call && call->row < VT_PROBE_COUNT && rows[call->row].layer == layer;
 }
 
-static __always_inline void call_tell(struct thread *thread, const struct call *call, const struct row *row, int result)
+static __always_inline void tell(const struct thread *thread, const struct outcome *outcome)
 {
 	const struct call *outer = &thread->calls[0];
 	union call_record record = {};
@@ -146,18 +142,18 @@ static __always_inline void call_tell(struct thread *thread, const struct call *
 	__u32 length;
 
 	record.call.header.kind = VT_RECORD_CALL;
+	record.call.header.flags = outcome->flags;
 	record.call.header.tgid = pid_tgid >> 32;
 	record.call.header.tid = (__u32)pid_tgid;
 	record.call.header.time_ns = bpf_ktime_get_ns();
-	if (row->layer == VT_LAYER_RUNTIME && call->told_below)
-		record.call.header.flags |= VT_FLAG_DISAGREES;
-	record.call.row = call->row;
-	record.call.outer_row = call->row;
-	if (outer->row < VT_PROBE_COUNT && rows[outer->row].op == row->op)
+	record.call.row = outcome->row;
+	record.call.outer_row = outcome->row;
+	if (outer->row < VT_PROBE_COUNT && outcome->row < VT_PROBE_COUNT && rows[outer->row].op == rows[outcome->row].op)
 		record.call.outer_row = outer->row;
-	record.call.result = result;
-	record.call.enter_ns = call->enter_ns;
-	shape_return(row->shape, call, &record.call);
+	record.call.result = outcome->result;
+	record.call.enter_ns = outcome->enter_ns;
+	record.call.addr = outcome->addr;
+	record.call.size = outcome->size;
 	if (count > VT_FRAMES_MAX)
 		count = VT_FRAMES_MAX;
 	for (int i = 0; i < VT_FRAMES_MAX; i++)
@@ -168,27 +164,50 @@ static __always_inline void call_tell(struct thread *thread, const struct call *
 	emit(&record.call.header, length);
 }
 
+/*
+ * A driver call that fails under a runtime call is the runtime's business until that returns: it may try again (seen: the first
+ * cudaMallocAsync of a thread gets 201, makes a context and repeats the call), and a program hears of nothing then.
+ */
+static __always_inline void settle(struct thread *thread, struct call *call, int result, struct call *above)
+{
+	const struct row *row = &rows[call->row];
+	struct outcome outcome = { .enter_ns = call->enter_ns, .result = result, .row = call->row };
+
+	if (row->layer == VT_LAYER_RUNTIME && result && call->failure.result) {
+		outcome = call->failure;
+	} else {
+		shape_return(row->shape, call, &outcome);
+		if (row->layer == VT_LAYER_RUNTIME && call->told_below)
+			outcome.flags |= VT_FLAG_DISAGREES;
+	}
+	if (outcome.result && is_layer(above, VT_LAYER_RUNTIME)) {
+		above->failure = outcome;
+		return;
+	}
+	tell(thread, &outcome);
+	call->told_below++;
+}
+
 static __always_inline void call_end(struct pt_regs *ctx, __u64 id)
 {
 	struct thread *thread = thread_known();
 	struct call *call, *above = NULL;
 	int result = (int)PT_REGS_RC(ctx);
 	__u32 depth;
-	bool told;
 
 	if (!thread || id >= VT_PROBE_COUNT)
 		return;
 	call = call_pop(thread, id, entry_sp(ctx));
-	if (!call)
+	if (!call || call->row >= VT_PROBE_COUNT)
 		return;
 	depth = thread->depth;
 	if (depth)
 		above = &thread->calls[(depth - 1) & (CALL_DEPTH - 1)];
-	told = is_told(call, &rows[id], result, above);
-	if (told)
-		call_tell(thread, call, &rows[id], result);
-	if (above && (told || call->told_below)) {
+	if (is_layer(above, VT_LAYER_DRIVER))
+		return; /* the driver at work for itself: the outer call tells */
+	/* A runtime call that succeeded has been told by the driver call under it, if there was one. */
+	if (result || !call->told_below)
+		settle(thread, call, result, above);
+	if (above && call->told_below)
 		above->told_below++;
-		above->below_result = told ? result : call->below_result;
-	}
 }

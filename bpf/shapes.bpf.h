@@ -67,7 +67,7 @@ static __always_inline __u64 size_asked(__u8 shape, const struct call *call)
 }
 
 /* addr and size of a successful allocation. 0, or the error of the failed read. */
-static __always_inline int read_result(__u8 shape, const struct call *call, struct vt_call *record)
+static __always_inline int read_result(__u8 shape, const struct call *call, struct outcome *outcome)
 {
 	__u64 pitched[2] = {}; /* the head of struct cudaPitchedPtr: ptr, pitch */
 	__u64 pitch = 0;
@@ -75,29 +75,29 @@ static __always_inline int read_result(__u8 shape, const struct call *call, stru
 
 	if (shape == VT_SHAPE_OUT_PITCHED_PTR) {
 		err = bpf_probe_read_user(pitched, sizeof(pitched), (const void *)call->out);
-		record->addr = pitched[0];
-		record->size = pitched[1] * call->arg[1];
+		outcome->addr = pitched[0];
+		outcome->size = pitched[1] * call->arg[1];
 		return err;
 	}
-	err = bpf_probe_read_user(&record->addr, sizeof(record->addr), (const void *)call->out);
+	err = bpf_probe_read_user(&outcome->addr, sizeof(outcome->addr), (const void *)call->out);
 	if (!err && shape == VT_SHAPE_OUT_PITCH) {
 		err = bpf_probe_read_user(&pitch, sizeof(pitch), (const void *)call->arg[2]);
-		record->size = pitch * call->arg[1];
+		outcome->size = pitch * call->arg[1];
 	}
 	return err;
 }
 
-static __always_inline void shape_return(__u8 shape, const struct call *call, struct vt_call *record)
+static __always_inline void shape_return(__u8 shape, const struct call *call, struct outcome *outcome)
 {
 	if (shape == VT_SHAPE_ADDR) {
-		record->addr = call->arg[0];
+		outcome->addr = call->arg[0];
 		return;
 	}
-	record->size = size_asked(shape, call);
-	if (record->result == 0 && read_result(shape, call, record)) {
-		record->addr = 0;
-		record->size = 0;
-		record->header.flags |= VT_FLAG_READ_FAILED;
+	outcome->size = size_asked(shape, call);
+	if (outcome->result == 0 && read_result(shape, call, outcome)) {
+		outcome->addr = 0;
+		outcome->size = 0;
+		outcome->flags |= VT_FLAG_READ_FAILED;
 		COUNT(read_failed);
 	}
 }

@@ -3,14 +3,26 @@
 
 #define CALL_DEPTH 8 /* power of two: indices are masked for the verifier */
 
+/* What a call came to. */
+struct outcome {
+	__u64 enter_ns;
+	__u64 addr;
+	__u64 size;
+	__s32 result;
+	__u16 row;
+	__u8 flags; /* enum vt_record_flag */
+	__u8 pad;
+};
+
 struct call {
 	__u64 enter_ns;
 	__u64 sp;     /* at entry: a call below has a smaller one */
 	__u64 out;    /* where the result will be written, user address */
 	__u64 arg[3]; /* by shape, see shapes.bpf.h */
 	__u16 row;
-	__u16 told_below; /* records made for calls under this one */
-	__s32 below_result; /* of the last of them */
+	__u16 told_below;       /* records made for calls under this one */
+	__u32 pad;
+	struct outcome failure; /* of the last call under a runtime call that failed; result 0: none did */
 };
 
 struct thread {

@@ -1,14 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "cli/info.h"
 #include "cli/options.h"
 #include "cli/trace.h"
 
+/*
+ * A closed 0, 1 or 2 would be taken by the next descriptor we open, and our words written into that. Closed again for a command;
+ * read-only, so that what is written to it fails.
+ */
+static void fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+			return;
+}
+
 int main(int argc, char **argv)
 {
 	static struct options options;
 
+	fill_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN); /* a reader that went away is a write error, told at the end */
 	options_parse(argc, argv, &options);
 	if (options.list_probes)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """sequence.py [--sort] TRACE.json: the calls of a run as `PROCESS CALL RESULT SIZE`, for comparison between two machines.
 
-Processes are numbered in order of appearance; addresses, times and process ids are left out. --sort for programs whose threads
+Processes are numbered by their ids, a parent before its children; addresses, times and process ids are left out. --sort for programs whose threads
 race: lines are counted instead. Frees by the end of a process are no calls and are left out.
 """
 import collections
@@ -13,15 +13,12 @@ CALLS = ("alloc", "free", "alloc_failed", "free_failed", "free_unmatched")
 
 
 def read_calls(path):
-    numbers = {}
     with open(path, encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            if row["event"] not in CALLS or not row.get("api"):
-                continue
-            number = numbers.setdefault(row["pid"], len(numbers))
-            unmatched = " unmatched" if row["event"] == "free_unmatched" else ""
-            yield f"{number} {row['api']} {row.get('error') or 0} {row.get('size') or 0}{unmatched}"
+        rows = [row for row in map(json.loads, file) if row["event"] in CALLS and row.get("api")]
+    numbers = {pid: number for number, pid in enumerate(sorted({row["pid"] for row in rows}))}
+    for row in rows:
+        unmatched = " unmatched" if row["event"] == "free_unmatched" else ""
+        yield f"{numbers[row['pid']]} {row['api']} {row.get('error') or 0} {row.get('size') or 0}{unmatched}"
 
 
 def main():

@@ -156,7 +156,7 @@ SIM_EXPORT cudaError_t cudaStreamSynchronize_ptsz(cudaStream_t stream)
 
 SIM_EXPORT cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int device)
 {
-	cudaError_t error = driver_ready();
+	cudaError_t error = driver_open();
 
 	if (!error)
 		error = (cudaError_t)driver.device_get_default_pool(pool, device);
@@ -165,7 +165,7 @@ SIM_EXPORT cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int devi
 
 SIM_EXPORT cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const struct cudaMemPoolProps *props)
 {
-	cudaError_t error = driver_ready();
+	cudaError_t error = driver_open();
 	CUmemPoolProps copy;
 
 	if (!error && !props)
@@ -179,7 +179,7 @@ SIM_EXPORT cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const struct cudaM
 
 SIM_EXPORT cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
 {
-	cudaError_t error = driver_ready();
+	cudaError_t error = driver_open();
 
 	if (!error)
 		error = (cudaError_t)driver.pool_destroy(pool);

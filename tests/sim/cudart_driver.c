@@ -80,13 +80,22 @@ static void open_driver(void)
 	open_error = (cudaError_t)driver.init(0);
 }
 
-/*
- * A child forked before cuInit inherits nothing; one forked after it hears so from the driver's
- * next call.
- */
+static void in_child(void)
+{
+	open_error = cudaErrorInitializationError;
+}
+
+static void open_and_watch(void)
+{
+	open_driver();
+	if (!open_error)
+		pthread_atfork(NULL, NULL, in_child);
+}
+
+/* A child forked before cuInit inherits nothing; one forked after it is refused, without a call of the driver. */
 cudaError_t driver_open(void)
 {
-	pthread_once(&opened, open_driver);
+	pthread_once(&opened, open_and_watch);
 	return open_error;
 }
 

@@ -39,12 +39,15 @@ static int watch(struct loop *loop, int fd)
 
 static int watch_signals(struct loop *loop)
 {
+	struct sigaction hangup;
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	/* nohup(1) means it. A SIGINT that a shell made us ignore in the background still is how scripts stop us. */
+	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -errno;
 	loop->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -66,6 +69,21 @@ static int watch_timer(struct loop *loop, uint64_t first_ns, uint64_t period_ns,
 	return watch(loop, *ret_fd);
 }
 
+static int output_fd(const struct session *session)
+{
+	return session->output_fd >= 0 ? session->output_fd : STDOUT_FILENO;
+}
+
+/* A reader that goes away (head -1) is an event of the pipe; without it an idle trace would never know. A regular file has none. */
+static int watch_output(struct loop *loop)
+{
+	struct epoll_event event = { .events = 0, .data.fd = output_fd(loop->session) };
+
+	if (!epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) || errno == EPERM || errno == EBADF)
+		return 0;
+	return -errno;
+}
+
 static int watch_all(struct loop *loop)
 {
 	struct session *session = loop->session;
@@ -74,6 +92,8 @@ static int watch_all(struct loop *loop)
 
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	err = loop->epoll_fd < 0 ? -errno : watch_signals(loop);
+	if (!err)
+		err = watch_output(loop);
 	if (!err)
 		err = watch(loop, source_fd(session->source));
 	if (!err)
@@ -132,6 +152,13 @@ static void on_interval(struct loop *loop)
 		session->exit_reason = "count";
 }
 
+/* Nobody will read another line. A command goes on to its end, for its status is ours. */
+static void on_output_gone(struct session *session)
+{
+	if (!session->child.pid || session->child.reaped)
+		session->exit_reason = "output gone";
+}
+
 static void on_ready(struct loop *loop, int fd)
 {
 	struct session *session = loop->session;
@@ -142,7 +169,10 @@ static void on_ready(struct loop *loop, int fd)
 		on_interval(loop);
 	else if (fd == loop->duration_fd)
 		session->exit_reason = "duration";
-	else if (session->child.pid && fd == session->child.pidfd) {
+	else if (fd == output_fd(session)) {
+		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+		on_output_gone(session);
+	} else if (session->child.pid && fd == session->child.pidfd) {
 		child_reap(&session->child);
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	} else {
@@ -193,6 +223,8 @@ static int turn(struct loop *loop, int timeout_ms)
 	for (int i = 0; i < count; i++)
 		on_ready(loop, events[i].data.fd);
 	check_now_and_then(loop);
+	if (sink_error(loop->session->pipe.sink))
+		on_output_gone(loop->session);
 	if (taken < 0)
 		return taken;
 	if (taken >= DRAIN_LIMIT)

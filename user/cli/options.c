@@ -70,6 +70,14 @@ static const char argp_doc[] =
 	"Exit status: 0, 1 failed, 2 usage, 3 data lost under --strict; with CMD its own (128+N for a signal, 126 or 127 if it "
 	"cannot start). More in vramtrace(8).";
 
+static bool is_named(const struct options *options, long pid)
+{
+	for (size_t i = 0; i < options->pid_count; i++)
+		if (options->pids[i] == pid)
+			return true;
+	return false;
+}
+
 static void parse_pids(struct argp_state *state, const char *text, struct options *options)
 {
 	const char *cursor = text;
@@ -82,10 +90,12 @@ static void parse_pids(struct argp_state *state, const char *text, struct option
 		pid = strtol(cursor, &end, 10);
 		if (errno || end == cursor || pid <= 0 || pid > INT32_MAX || (*end && *end != ',') || (*end && !end[1]))
 			argp_error(state, "-p %s: expected process ids, like 4711 or 4711,4712", text);
+		cursor = *end ? end + 1 : end;
+		if (is_named(options, pid))
+			continue;
 		if (options->pid_count == OPTIONS_PIDS_MAX)
 			argp_error(state, "-p: at most %d processes", OPTIONS_PIDS_MAX);
 		options->pids[options->pid_count++] = (pid_t)pid;
-		cursor = *end ? end + 1 : end;
 	}
 	if (!options->pid_count)
 		argp_error(state, "-p: expected process ids, like 4711 or 4711,4712");

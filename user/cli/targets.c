@@ -127,6 +127,8 @@ static int add_target(struct session *session, pid_t pid, bool *ret_has_cuda, st
 	int fd, err;
 
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		return diag_err(diag, -errno, "-p %d: cannot watch it: %s (see ulimit -n)", (int)pid, strerror(errno));
 	if (read_identity((uint32_t)pid, &identity)) {
 		cleanup_close(&fd);
 		return diag_err(diag, -ESRCH, "-p %d: there is no such process", (int)pid);
