@@ -11,6 +11,16 @@ static __always_inline __u32 ns_tgid_of(struct task_struct *leader)
 	return upid.nr;
 }
 
+#define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
+
+/* As wait(2) will tell it: of the call or signal that ended all threads, where there was one; the leader may have ended before. */
+static __always_inline __s32 exit_code_of(struct task_struct *leader)
+{
+	if (BPF_CORE_READ(leader, signal, flags) & SIGNAL_GROUP_EXIT)
+		return BPF_CORE_READ(leader, signal, group_exit_code);
+	return BPF_CORE_READ(leader, exit_code);
+}
+
 static __always_inline int emit_process(__u16 kind, struct task_struct *task, __u64 *ret_start_ns)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
@@ -25,7 +35,7 @@ static __always_inline int emit_process(__u16 kind, struct task_struct *task, __
 	record.ns_tgid = ns_tgid_of(leader);
 	record.uid = BPF_CORE_READ(leader, real_cred, uid.val);
 	if (kind == VT_RECORD_EXIT)
-		record.exit_code = BPF_CORE_READ(leader, exit_code);
+		record.exit_code = exit_code_of(leader);
 	bpf_core_read_str(record.comm, sizeof(record.comm), &leader->comm);
 	*ret_start_ns = record.start_ns;
 	return emit(&record.header, sizeof(record));

@@ -69,15 +69,6 @@ static __always_inline struct thread *thread_counted(void)
 	return thread;
 }
 
-/* exec: the calls the thread was in are gone with the old image. */
-static __always_inline void thread_reset(void)
-{
-	struct thread *thread = thread_known();
-
-	if (thread)
-		thread->depth = thread->overflow = 0;
-}
-
 static __always_inline void thread_ended(struct task_struct *task)
 {
 	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
@@ -87,4 +78,15 @@ static __always_inline void thread_ended(struct task_struct *task)
 		__sync_fetch_and_add(&here->killed_in_call, thread->depth);
 		thread->depth = 0;
 	}
+}
+
+/* exec: the calls the thread was in are gone with the old image. */
+static __always_inline void thread_reset(void)
+{
+	struct thread *thread = thread_known();
+
+	if (!thread)
+		return;
+	thread_ended(bpf_get_current_task_btf());
+	thread->overflow = 0;
 }

@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -B
 # SPDX-License-Identifier: Apache-2.0
 """A program that calls the CUDA runtime as stdin tells it, one command a line, and answers each with one line.
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * exits return|exit|_exit|abort|segv|kill|exec|thread [BYTES]
+ * exits return|exit|_exit|abort|segv|kill|exec|thread|incall [BYTES]
  * Ends in the given way, with memory held. exec: becomes `false`. thread: another thread ends the
- * process.
+ * process. incall: becomes `false` in a signal handler while it waits inside of a cudaFree (set
+ * VRAMSIM_FREE_DELAY_US).
  */
 #include <pthread.h>
 #include <signal.h>
@@ -13,6 +14,22 @@ static void *exit_from_thread(void *unused)
 {
 	(void)unused;
 	exit(0);
+}
+
+static void become_false(int signal)
+{
+	(void)signal;
+	execl("/bin/false", "false", (char *)NULL);
+}
+
+static void exec_inside_free(void)
+{
+	void *ptr;
+
+	signal(SIGALRM, become_false);
+	must(cudaMalloc(&ptr, 4096), "cudaMalloc");
+	ualarm(20000, 0);
+	cudaFree(ptr);
 }
 
 static void leave(const char *how)
@@ -31,6 +48,8 @@ static void leave(const char *how)
 		kill(getpid(), SIGKILL);
 	if (!strcmp(how, "exec"))
 		execlp("false", "false", (char *)NULL);
+	if (!strcmp(how, "incall"))
+		exec_inside_free();
 	if (!strcmp(how, "thread") && !pthread_create(&thread, NULL, exit_from_thread, NULL))
 		pause();
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "attach/link.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "vramtrace/config.h"
 #include "vramtrace.skel.h"
@@ -18,6 +19,7 @@
 struct probed {
 	dev_t dev;
 	ino_t ino;
+	uint64_t since_ns;
 	int enter_fd;
 	int return_fd;
 };
@@ -128,12 +130,12 @@ bool attach_has_process(const struct attach *attach, uint32_t tgid)
 	return !bpf_map__lookup_elem(attach->skel->maps.processes, &tgid, sizeof(tgid), &state, sizeof(state), 0);
 }
 
-bool attach_has_library(const struct attach *attach, dev_t dev, ino_t ino)
+uint64_t attach_library_since(const struct attach *attach, dev_t dev, ino_t ino)
 {
 	for (size_t i = 0; i < attach->probed_count; i++)
 		if (attach->probed[i].dev == dev && attach->probed[i].ino == ino)
-			return true;
-	return false;
+			return attach->probed[i].since_ns;
+	return 0;
 }
 
 static int link_both(struct attach *attach, const struct library *library, struct probed *ret_probed)
@@ -169,7 +171,7 @@ int attach_library(struct attach *attach, const struct library *library, struct 
 	struct probed probed = { .dev = library->dev, .ino = library->ino }, *grown;
 	int err;
 
-	if (attach_has_library(attach, library->dev, library->ino))
+	if (attach_library_since(attach, library->dev, library->ino))
 		return -EALREADY;
 	grown = reallocarray(attach->probed, attach->probed_count + 1, sizeof(*grown));
 	if (!grown)
@@ -178,6 +180,7 @@ int attach_library(struct attach *attach, const struct library *library, struct 
 	err = link_both(attach, library, &probed);
 	if (err)
 		return diag_err(diag, err, "the kernel refuses the probes on this file: %s", strerror(-err));
+	probed.since_ns = clock_mono_ns();
 	attach->probed[attach->probed_count++] = probed;
 	return 0;
 }

@@ -36,7 +36,7 @@ bool attach_has_process(const struct attach *attach, uint32_t tgid);
  * -errno with a text. The library may be freed afterwards.
  */
 int attach_library(struct attach *attach, const struct library *library, struct diag *diag);
-bool attach_has_library(const struct attach *attach, dev_t dev, ino_t ino);
+uint64_t attach_library_since(const struct attach *attach, dev_t dev, ino_t ino); /* CLOCK_MONOTONIC; 0: it is not probed */
 
 void attach_enable(struct attach *attach);
 void attach_disable(struct attach *attach);

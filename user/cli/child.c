@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +28,23 @@ static int user_from(const struct passwd *entry, struct child_user *ret_user)
 	return 0;
 }
 
+/* Digits only, and not 0xffffffff, which the kernel takes for "unchanged". */
+static bool parse_uid(const char *text, uid_t *ret_uid)
+{
+	unsigned long uid;
+	char *end;
+
+	errno = 0;
+	uid = strtoul(text, &end, 10);
+	*ret_uid = (uid_t)uid;
+	return *text >= '0' && *text <= '9' && !*end && !errno && uid < UINT32_MAX;
+}
+
 int child_user_find(const char *name, bool as_root, struct child_user *ret_user, struct diag *diag)
 {
 	const char *sudo_uid = getenv("SUDO_UID");
 	struct passwd *entry;
-	char *end;
-	unsigned long uid;
+	uid_t uid;
 
 	memset(ret_user, 0, sizeof(*ret_user));
 	ret_user->uid = geteuid();
@@ -45,11 +57,11 @@ int child_user_find(const char *name, bool as_root, struct child_user *ret_user,
 	}
 	if (as_root || geteuid() != 0 || !sudo_uid)
 		return 0;
-	errno = 0;
-	uid = strtoul(sudo_uid, &end, 10);
-	if (errno || *end || end == sudo_uid || uid == 0)
+	if (!parse_uid(sudo_uid, &uid))
+		return diag_err(diag, -EINVAL, "SUDO_UID=%s is no user id; say -u USER or --as-root", sudo_uid);
+	if (uid == 0)
 		return 0;
-	entry = getpwuid((uid_t)uid);
+	entry = getpwuid(uid);
 	if (!entry)
 		return diag_err(diag, -ENOENT, "SUDO_UID=%s: there is no such user; say -u USER or --as-root", sudo_uid);
 	return user_from(entry, ret_user);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,22 +26,22 @@ static void say_late(const struct library_news *news, uint64_t gap_ns)
 	buf_fini(&path);
 }
 
-/* The mapping itself is the surest name of the file; the path serves when the process has gone on. */
-static int probe_news(struct session *session, const struct library_news *news, enum vt_layer layer)
+/* The mapping itself is the surest name of the file; the path serves when the process has gone on. As libraries_add(). */
+static int probe_news(struct session *session, const struct library_news *news, enum vt_layer layer, uint64_t *ret_since_ns)
 {
-	char *open_path = NULL;
 	struct candidate candidate = { .shown_path = (char *)news->path, .layer = layer };
-	int done = -1;
+	char *open_path = NULL;
+	int err;
 
 	if (asprintf(&open_path, "/proc/%" PRIu32 "/map_files/%" PRIx64 "-%" PRIx64, news->tgid, news->start, news->end) < 0)
-		return -1;
+		return -ENOMEM;
 	candidate.open_path = open_path;
-	done = libraries_add(&session->libraries, &candidate);
+	err = libraries_add(&session->libraries, &candidate, ret_since_ns);
 	free(open_path);
-	if (done >= 0)
-		return done;
+	if (err != -ENOENT && err != -ESRCH)
+		return err;
 	candidate.open_path = (char *)news->path;
-	return libraries_add(&session->libraries, &candidate);
+	return libraries_add(&session->libraries, &candidate, ret_since_ns);
 }
 
 /* The driver's calls are the truth; without them probed (--layer runtime) the runtime's are. */
@@ -48,20 +50,58 @@ static bool is_truth(const struct session *session, enum vt_layer layer)
 	return layer == VT_LAYER_DRIVER || !session->options->driver;
 }
 
+static bool is_ours(const struct session *session, uint32_t tgid)
+{
+	const struct options *options = session->options;
+
+	if (!session_is_listed(session) || tgid == (uint32_t)session->child.pid || attach_has_process(session->attach, tgid))
+		return true;
+	for (size_t i = 0; i < options->pid_count; i++)
+		if (options->pids[i] == (pid_t)tgid)
+			return true;
+	return false;
+}
+
+/* Nothing tells any more whether it was started by one of ours: what it used is probed for those to come. */
+static bool is_gone(uint32_t tgid)
+{
+	return kill((pid_t)tgid, 0) && errno == ESRCH;
+}
+
+static void take_library(struct session *session, const struct library_news *news, enum vt_layer layer)
+{
+	uint64_t since_ns;
+
+	if (probe_news(session, news, layer, &since_ns) || !since_ns)
+		return;
+	if (since_ns < session->begin_ns)
+		since_ns = session->begin_ns; /* before that no probe was in effect */
+	if (news->time_ns >= since_ns)
+		return;
+	say_late(news, since_ns - news->time_ns);
+	if (is_truth(session, layer) && is_ours(session, news->tgid))
+		ledger_attach_late(session->pipe.ledger, news->tgid, 0, 0, "");
+	if (session->libraries.simulated)
+		sink_set_simulated(session->pipe.sink);
+}
+
 void session_late_libraries(struct session *session)
 {
 	struct library_news news;
 	enum vt_layer layer;
 
-	while (callers_next_library(session->callers, &news)) {
-		if (session_is_listed(session) && !attach_has_process(session->attach, news.tgid))
-			continue;
-		if (!library_name_matches(news.path, &layer) || probe_news(session, &news, layer) != 1)
-			continue;
-		say_late(&news, clock_mono_ns() - news.time_ns);
-		if (is_truth(session, layer))
-			ledger_attach_late(session->pipe.ledger, news.tgid, 0, 0, "");
-		if (session->libraries.simulated)
-			sink_set_simulated(session->pipe.sink);
-	}
+	while (callers_next_library(session->callers, &news))
+		if (library_name_matches(news.path, &layer) && (is_ours(session, news.tgid) || is_gone(news.tgid)))
+			take_library(session, &news, layer);
+}
+
+void session_missed_libraries(struct session *session)
+{
+	uint64_t lost = mappings_lost(session->mappings) + callers_libraries_lost(session->callers);
+
+	if (lost == session->news_lost)
+		return;
+	log_dbg("%" PRIu64 " mapping events were lost: looking at what is mapped", lost - session->news_lost);
+	session->news_lost = lost;
+	session_look_again(session);
 }

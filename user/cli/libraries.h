@@ -5,6 +5,8 @@
 #include "attach/attach.h"
 #include "probe/search.h"
 
+#define LIBRARIES_COMPLAINTS_MAX 64
+
 /* Which CUDA libraries are probed in this run: opens candidates, attaches each file once, says what it did. */
 struct libraries {
 	struct attach *attach;
@@ -12,15 +14,21 @@ struct libraries {
 	bool wanted[VT_LAYER_RUNTIME + 1];   /* by enum vt_layer */
 	unsigned int probed[VT_LAYER_RUNTIME + 1];
 	bool simulated;                      /* one of them is the simulated card */
+	char *complaints[LIBRARIES_COMPLAINTS_MAX]; /* names of files that were said not to be probed */
+	size_t complaint_count;
 };
 
 void libraries_init(struct libraries *ret_libraries, struct attach *attach, struct reader *reader, bool driver, bool runtime);
+void libraries_fini(struct libraries *libraries); /* safe on a zeroed object */
 
 /* A file the user named (--library): every failure is an error. */
 int libraries_add_named(struct libraries *libraries, const char *path, struct diag *diag);
 
-/* 1: now probed, 0: not wanted or already probed, -errno: could not be (logged, and the run goes on). */
-int libraries_add(struct libraries *libraries, const struct candidate *candidate);
+/*
+ * 0: probed since *ret_since_ns (CLOCK_MONOTONIC, maybe just now), or not wanted (0). -errno: could not be; logged unless the file is
+ * gone, and the run goes on.
+ */
+int libraries_add(struct libraries *libraries, const struct candidate *candidate, uint64_t *ret_since_ns);
 void libraries_add_all(struct libraries *libraries, const struct candidates *candidates);
 
 #endif

@@ -188,6 +188,20 @@ static int take_news(struct session *session)
 	return source_drain(session->source, DRAIN_LIMIT);
 }
 
+/* The kernel side tells of an end before the process can be gone: its record, and its last calls, may still wait in the ring. */
+static void end_gone(struct session *session)
+{
+	struct session_gone gone;
+	int taken;
+
+	session_find_gone(session, &gone);
+	if (!gone.count)
+		return;
+	taken = take_news(session);
+	if (taken >= 0 && taken < DRAIN_LIMIT)
+		session_end_gone(session, &gone);
+}
+
 static void check_now_and_then(struct loop *loop)
 {
 	uint64_t now_ns = clock_mono_ns();
@@ -196,7 +210,8 @@ static void check_now_and_then(struct loop *loop)
 		return;
 	loop->last_check_ns = now_ns;
 	session_losses(loop->session, false);
-	session_reconcile(loop->session);
+	session_missed_libraries(loop->session);
+	end_gone(loop->session);
 }
 
 /* The command, or the processes of -p, are over, and so is whatever they started that uses CUDA. */

@@ -39,19 +39,45 @@ void session_losses(struct session *session, bool final)
 	say_stats(session, &stats);
 }
 
-void session_reconcile(struct session *session)
+void session_find_gone(const struct session *session, struct session_gone *ret_gone)
 {
 	const struct ledger *ledger = session->pipe.ledger;
-	struct event event = { .kind = EVENT_EXIT, .time_ns = clock_mono_ns() };
 
-	for (size_t i = ledger_process_count(ledger); i-- > 0;) {
+	ret_gone->count = 0;
+	for (size_t i = 0; i < ledger_process_count(ledger) && ret_gone->count < SESSION_GONE_MAX; i++) {
 		const struct process *process = ledger_process(ledger, i);
 
 		if (process->ended || !kill((pid_t)process->tgid, 0) || errno != ESRCH)
 			continue;
-		event.tgid = event.tid = process->tgid;
-		event.start_ns = process->start_ns;
-		event.exit_code = -1; /* nobody told */
+		ret_gone->items[ret_gone->count].tgid = process->tgid;
+		ret_gone->items[ret_gone->count++].start_ns = process->start_ns;
+	}
+}
+
+static const struct process *find_alive(const struct ledger *ledger, uint32_t tgid, uint64_t start_ns)
+{
+	for (size_t i = ledger_process_count(ledger); i-- > 0;) {
+		const struct process *process = ledger_process(ledger, i);
+
+		if (!process->ended && process->tgid == tgid && process->start_ns == start_ns)
+			return process;
+	}
+	return NULL;
+}
+
+void session_end_gone(struct session *session, const struct session_gone *gone)
+{
+	struct event event = { .kind = EVENT_EXIT, .time_ns = clock_mono_ns(), .exit_code = PROCESS_EXIT_UNKNOWN };
+
+	for (size_t i = 0; i < gone->count; i++) {
+		const struct process *process;
+
+		event.tgid = event.tid = gone->items[i].tgid;
+		event.start_ns = gone->items[i].start_ns;
+		process = find_alive(session->pipe.ledger, event.tgid, event.start_ns);
+		if (!process)
+			continue;
+		event.uid = process->uid;
 		ledger_apply(session->pipe.ledger, &event, NULL);
 	}
 }

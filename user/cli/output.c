@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +22,31 @@ static int id_of(const char *variable)
 	return *end || id < 0 || id > INT32_MAX ? -1 : (int)id;
 }
 
+static bool is_stream(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) || S_ISFIFO(st->st_mode);
+}
+
+/* An existing device or pipe; -1 with EEXIST if something else has taken its place meanwhile. */
+static int open_stream(const char *path, int flags)
+{
+	int fd = open(path, flags);
+	struct stat st;
+
+	if (fd < 0 || (!fstat(fd, &st) && is_stream(&st)))
+		return fd;
+	close(fd);
+	errno = EEXIST;
+	return -1;
+}
+
 int output_open(const char *path, struct diag *diag)
 {
 	int flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, fd;
 	struct stat st;
 
-	if (!lstat(path, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
-		fd = open(path, flags);
+	if (!lstat(path, &st) && is_stream(&st))
+		fd = open_stream(path, flags);
 	else
 		fd = open(path, flags | O_CREAT | O_EXCL, 0640);
 	if (fd < 0) {

@@ -217,3 +217,36 @@ int session_add_present(struct session *session)
 		log_info("no CUDA library is on this machine yet: waiting for a process that maps one");
 	return err;
 }
+
+static bool look_again(struct session *session, const struct identity *identity, void *ctx)
+{
+	const uint64_t *begin_ns = ctx;
+	struct candidates candidates = { 0 };
+	bool missed = false;
+
+	if (session_is_listed(session) && !attach_has_process(session->attach, identity->tgid))
+		return false;
+	search_process((pid_t)identity->tgid, &candidates);
+	for (size_t i = 0; i < candidates.count; i++) {
+		uint64_t since_ns;
+
+		if (!libraries_add(&session->libraries, &candidates.items[i], &since_ns) && since_ns >= *begin_ns)
+			missed = true;
+	}
+	candidates_fini(&candidates);
+	if (!missed)
+		return false;
+	log_info("process %" PRIu32 " had mapped a CUDA library unnoticed, for the news were lost: its calls until now are unseen",
+		 identity->tgid);
+	ledger_attach_late(session->pipe.ledger, identity->tgid, identity->ns_tgid, 0, identity->comm);
+	return true;
+}
+
+void session_look_again(struct session *session)
+{
+	uint64_t begin_ns = clock_mono_ns();
+
+	each_process(session, look_again, &begin_ns);
+	if (session->libraries.simulated)
+		sink_set_simulated(session->pipe.sink);
+}

@@ -180,6 +180,7 @@ static void finish(struct session *session)
 {
 	pipe_fini(&session->pipe);
 	source_free(session->source);
+	libraries_fini(&session->libraries);
 	attach_free(session->attach);
 	callers_free(session->callers);
 	mappings_free(session->mappings);

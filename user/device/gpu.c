@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "device/nvml_child.h"
+#include "probe/child.h"
 
 #define QUERY_LIMIT_NS 5000000000ull
 #define NS_PER_MS 1000000ull
@@ -102,9 +102,7 @@ static int run_child(struct nvml_reply *reply, struct diag *diag)
 	close(ends[1]);
 	if (child > 0) {
 		err = read_reply(ends[0], reply);
-		kill(child, SIGKILL); /* it is not reaped yet: the number is still its own */
-		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-			;
+		child_end(child);
 	}
 	close(ends[0]);
 	if (child < 0)

@@ -78,7 +78,7 @@ struct processes {
 void processes_fini(struct processes *processes);
 struct process *processes_find(const struct processes *processes, uint32_t tgid);	    /* a live one, or NULL */
 struct process *processes_add(struct processes *processes, uint32_t tgid, uint64_t now_ns); /* NULL: out of memory */
-/* The blocks must be gone. The pointer is dead afterwards if the process never made a CUDA call. */
+/* The blocks must be gone. The pointer is dead afterwards if the process never made a CUDA call and none of it can have been missed. */
 void processes_end(struct processes *processes, struct process *process);
 
 struct ledger {

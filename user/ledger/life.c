@@ -80,7 +80,7 @@ static void apply_exit(struct ledger *ledger, const struct event *event)
 	if (!process)
 		return;
 	if (is_other(process, event)) {
-		end_process(ledger, process, event, 0);
+		end_process(ledger, process, event, PROCESS_EXIT_UNKNOWN);
 		return;
 	}
 	describe(process, event);
@@ -93,7 +93,7 @@ static void apply_birth(struct ledger *ledger, const struct event *event)
 	bool news = event->kind != EVENT_PROCESS;
 
 	if (process && is_other(process, event)) {
-		end_process(ledger, process, event, 0);
+		end_process(ledger, process, event, PROCESS_EXIT_UNKNOWN);
 		process = NULL;
 	}
 	if (!process) {

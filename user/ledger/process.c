@@ -113,7 +113,7 @@ void processes_end(struct processes *processes, struct process *process)
 {
 	map_del(&processes->live, process->tgid);
 	processes->ended++;
-	if (!process->has_cuda) {
+	if (!process->has_cuda && !process->attached_late) {
 		drop(processes, index_of(processes, process));
 		return;
 	}

@@ -28,6 +28,8 @@ struct caller_slice {
 
 #define KIND_COUNT (VT_KIND_POOL + 1)
 
+#define PROCESS_EXIT_UNKNOWN (-1) /* its end was not told, only noticed; no status of wait(2) */
+
 /*
  * One process image. Identity: tgid and start time; a reused tgid is another process. Read-only for everyone but the ledger.
  * By-caller slices stand in the order of first use.
@@ -41,7 +43,7 @@ struct process {
 	char comm[17];
 	bool ended;
 	bool attached_late;  /* it ran before the probes: what it held then is unseen */
-	int32_t exit_code;   /* ended: as in wait(2) */
+	int32_t exit_code;   /* ended: as in wait(2), or PROCESS_EXIT_UNKNOWN */
 	uint64_t first_ns;   /* of our first news of it, CLOCK_MONOTONIC */
 	uint64_t ended_ns;
 

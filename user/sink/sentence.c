@@ -188,7 +188,9 @@ static void add_exit(struct buf *buf, const struct process *process)
 {
 	int status = process->exit_code;
 
-	if ((status & 0x7f) == 0)
+	if (status == PROCESS_EXIT_UNKNOWN)
+		buf_str(buf, "Process is gone, its end was not seen");
+	else if ((status & 0x7f) == 0)
 		buf_printf(buf, "Process ended with exit code %d", status >> 8 & 0xff);
 	else
 		buf_printf(buf, "Process was killed by signal %d", status & 0x7f);

@@ -32,6 +32,8 @@ static void add_state(struct buf *buf, const struct process *process)
 
 	if (!process->ended)
 		buf_str(buf, "running");
+	else if (status == PROCESS_EXIT_UNKNOWN)
+		buf_str(buf, "gone, its end was not seen");
 	else if (status & 0x7f)
 		buf_printf(buf, "killed by signal %d", status & 0x7f);
 	else

@@ -124,13 +124,14 @@ static void add_by_caller(struct json *json, const struct process *process)
 
 void totals_exit(struct json *json, const struct process *process)
 {
+	bool known = process->ended && process->exit_code != PROCESS_EXIT_UNKNOWN;
 	bool killed = process->exit_code & 0x7f;
 
-	if (process->ended && !killed)
+	if (known && !killed)
 		json_i64(json, "exit_code", process->exit_code >> 8 & 0xff);
 	else
 		json_null(json, "exit_code");
-	if (process->ended && killed)
+	if (known && killed)
 		json_i64(json, "exit_signal", process->exit_code & 0x7f);
 	else
 		json_null(json, "exit_signal");
