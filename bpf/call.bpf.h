@@ -58,8 +58,22 @@ static __always_inline void drop_stale(struct thread *thread, __u64 sp)
 	}
 }
 
-static __always_inline void call_begin(struct pt_regs *ctx, __u64 id)
+/*
+ * Two containers can have one file at two places that stat(2) tells apart (overlayfs with a shared layer): it is probed twice, and each
+ * probe is hit by the same call. The first one counts.
+ */
+static __always_inline bool is_hit_again(const struct thread *thread, __u64 sp, __u32 id, __u32 file)
 {
+	__u32 depth = thread->depth;
+	const struct call *call = &thread->calls[(depth - 1) & (CALL_DEPTH - 1)];
+
+	return depth && call->sp == sp && call->row == id && call->file != file;
+}
+
+/* cookie: the row, and above it the number of the file. */
+static __always_inline void call_begin(struct pt_regs *ctx, __u64 cookie)
+{
+	__u32 id = cookie, file = cookie >> 32;
 	struct thread *thread;
 	struct call *call;
 	__u32 depth;
@@ -67,7 +81,7 @@ static __always_inline void call_begin(struct pt_regs *ctx, __u64 id)
 	if (id >= VT_PROBE_COUNT)
 		return;
 	thread = thread_counted();
-	if (!thread)
+	if (!thread || is_hit_again(thread, PT_REGS_SP(ctx), id, file))
 		return;
 	drop_stale(thread, PT_REGS_SP(ctx));
 	depth = thread->depth;
@@ -79,6 +93,7 @@ static __always_inline void call_begin(struct pt_regs *ctx, __u64 id)
 	COUNT(entered);
 	call = &thread->calls[depth & (CALL_DEPTH - 1)];
 	call->row = id;
+	call->file = file;
 	call->sp = PT_REGS_SP(ctx);
 	call->told_below = 0;
 	call->failure.result = 0;
@@ -100,10 +115,10 @@ static __always_inline __u64 entry_sp(struct pt_regs *ctx)
 }
 
 /*
- * Takes the returning call off the stack: the one of its row and stack pointer. Calls further down are stale. NULL: it was
+ * Takes the returning call off the stack: the one of its row, file and stack pointer. Calls further down are stale. NULL: it was
  * entered before its entry was probed, or not followed; whatever it was called from is still running and stays.
  */
-static __always_inline struct call *call_pop(struct thread *thread, __u64 id, __u64 sp)
+static __always_inline struct call *call_pop(struct thread *thread, __u32 id, __u32 file, __u64 sp)
 {
 	for (int i = 0; i < CALL_DEPTH; i++) {
 		__u32 depth = thread->depth;
@@ -112,7 +127,7 @@ static __always_inline struct call *call_pop(struct thread *thread, __u64 id, __
 		if (!depth)
 			break;
 		call = &thread->calls[(depth - 1) & (CALL_DEPTH - 1)];
-		if (call->sp > sp || (call->sp == sp && call->row != id))
+		if (call->sp > sp || (call->sp == sp && (call->row != id || call->file != file)))
 			break;
 		thread->depth = depth - 1;
 		if (call->sp == sp) {
@@ -188,8 +203,9 @@ static __always_inline void settle(struct thread *thread, struct call *call, int
 	call->told_below++;
 }
 
-static __always_inline void call_end(struct pt_regs *ctx, __u64 id)
+static __always_inline void call_end(struct pt_regs *ctx, __u64 cookie)
 {
+	__u32 id = cookie, file = cookie >> 32;
 	struct thread *thread = thread_known();
 	struct call *call, *above = NULL;
 	int result = (int)PT_REGS_RC(ctx);
@@ -197,7 +213,7 @@ static __always_inline void call_end(struct pt_regs *ctx, __u64 id)
 
 	if (!thread || id >= VT_PROBE_COUNT)
 		return;
-	call = call_pop(thread, id, entry_sp(ctx));
+	call = call_pop(thread, id, file, entry_sp(ctx));
 	if (!call || call->row >= VT_PROBE_COUNT)
 		return;
 	depth = thread->depth;

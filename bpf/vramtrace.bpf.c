@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
  * The kernel half: two programs on the entry and the return of every row of probes.def (uprobe_multi links, the cookie is
- * the row) and three on the life of processes. One record per settled call goes to the ring buffer. Nothing here writes to
+ * the row and the file) and three on the life of processes. One record per settled call goes to the ring buffer. Nothing here writes to
  * the traced program's memory, sends signals or changes what the probed function does.
  */
 #include "vmlinux.h"

@@ -55,22 +55,21 @@ class Call:
 
 
 def calls_of_thread(logged):
-    """In the order of entry a runtime's line stands right before the driver's line that it contains."""
+    """In the order of entry a runtime's line stands right before the driver's lines that it contains. Where the runtime repeats
+    what has failed, the last one counts."""
     logged = sorted(logged, key=lambda line: line["enter_ns"])
-    outer = None
+    outer = inner = None
     for line in logged:
-        inside = outer and line["layer"] == "driver" and line["mono_ns"] <= outer["mono_ns"]
-        if inside:
-            yield Call(outer, line)
-            outer = None
+        if outer and line["layer"] == "driver" and line["mono_ns"] <= outer["mono_ns"]:
+            inner = line
             continue
         if outer:
-            yield Call(outer, None)
-        outer = line if line["layer"] == "runtime" else None
+            yield Call(outer, inner)
+        outer, inner = (line if line["layer"] == "runtime" else None), None
         if not outer:
             yield Call(line, None)
     if outer:
-        yield Call(outer, None)
+        yield Call(outer, inner)
 
 
 def calls(path, layer="both"):

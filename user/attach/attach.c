@@ -148,7 +148,7 @@ static int link_both(struct attach *attach, const struct library *library, struc
 	link.count = library->exports.count;
 	for (uint32_t i = 0; i < link.count && i < VT_PROBE_COUNT; i++) {
 		offsets[i] = library->exports.exports[i].offset;
-		cookies[i] = library->exports.exports[i].row;
+		cookies[i] = library->exports.exports[i].row | (uint64_t)attach->probed_count << 32;
 	}
 	/* Returns first: an entry must never be seen whose return cannot be. */
 	link.is_return = true;

@@ -32,7 +32,7 @@ static int read_identity(uint32_t pid, struct identity *ret)
 	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/comm", pid);
 	file = fopen(path, "re");
 	if (!file)
-		return -ESRCH;
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -ESRCH;
 	ret->comm[fread(ret->comm, 1, sizeof(ret->comm) - 1, file)] = '\0';
 	ret->comm[strcspn(ret->comm, "\n")] = '\0';
 	fclose(file);
@@ -127,10 +127,11 @@ static int add_target(struct session *session, pid_t pid, bool *ret_has_cuda, st
 	int fd, err;
 
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
-		return diag_err(diag, -errno, "-p %d: cannot watch it: %s (see ulimit -n)", (int)pid, strerror(errno));
-	if (read_identity((uint32_t)pid, &identity)) {
+	err = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM) ? -errno : read_identity((uint32_t)pid, &identity);
+	if (err) {
 		cleanup_close(&fd);
+		if (err != -ESRCH)
+			return diag_err(diag, err, "-p %d: cannot watch it: %s (see ulimit -n)", (int)pid, strerror(-err));
 		return diag_err(diag, -ESRCH, "-p %d: there is no such process", (int)pid);
 	}
 	if (fd < 0 || identity.tgid != (uint32_t)pid) {
