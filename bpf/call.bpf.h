@@ -201,6 +201,8 @@ static __always_inline void settle(struct thread *thread, struct call *call, int
 	}
 	tell(thread, &outcome);
 	call->told_below++;
+	if (above && !outcome.result)
+		above->failure.result = 0; /* tried again, and well */
 }
 
 static __always_inline void call_end(struct pt_regs *ctx, __u64 cookie)
@@ -224,6 +226,6 @@ static __always_inline void call_end(struct pt_regs *ctx, __u64 cookie)
 	/* A runtime call that succeeded has been told by the driver call under it, if there was one. */
 	if (result || !call->told_below)
 		settle(thread, call, result, above);
-	if (above && call->told_below)
+	if (above && call->told_below && above->row < VT_PROBE_COUNT && rows[above->row].op == rows[id].op)
 		above->told_below++;
 }

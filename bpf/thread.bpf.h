@@ -20,7 +20,7 @@ struct call {
 	__u64 out;    /* where the result will be written, user address */
 	__u64 arg[3]; /* by shape, see shapes.bpf.h */
 	__u16 row;
-	__u16 told_below;       /* records made for calls under this one */
+	__u16 told_below;       /* records made for calls under this one that do the same */
 	__u32 file;             /* whose probe was hit, see call_begin() */
 	struct outcome failure; /* of the last call under a runtime call that failed; result 0: none did */
 };

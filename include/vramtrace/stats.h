@@ -5,9 +5,9 @@
 #include "vramtrace/types.h"
 
 /*
- * What the BPF side counts, per CPU, never reset. Two equations hold when no call is in flight:
+ * What the BPF side counts, per CPU, never reset. Two equations hold exactly:
  *   produced = delivered + lost_ring
- *   entered  = returned + missed_return + killed_in_call     (entered excludes lost_nested and lost_state)
+ *   entered  = returned + missed_return + killed_in_call + still running (entered excludes lost_nested and lost_state)
  */
 #define VT_STATS(STAT)                                                                         \
 	STAT(entered, "probed calls entered")                                                  \

@@ -121,8 +121,7 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     Then soon stderr matches "process \d+ .* has not loaded CUDA: waiting"
     When the puppet does "load {folder}/late/libcudart.so.13"
     And the puppet does "malloc 4096"
-    Then soon stderr matches "mapped .*late/libcudart.so.13.* unseen"
-    And soon stderr matches "mapped .*late/libcuda.so.1.* unseen"
+    Then soon stderr matches "mapped .*late/libcuda.so.1.* unseen"
     When 200 ms have passed
     And the clock starts here
     And the puppet does "malloc 8192"
@@ -169,6 +168,20 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     Then the exit status is 0
     And every call is told as it was made, and nothing else
     And there is an "alloc_failed" event with error=3, size=4194304
+
+  @D7
+  Scenario: what a command leaves running is traced to its end
+    When vramtrace is called with "-o json --library {sim}/libcuda.so.1 -- sh -c '(sleep 1; {prog}/basic) & exit 3'"
+    Then the exit status is 3
+    And stderr says "still traced to their end"
+    And 8 allocations and 8 frees are told
+
+  @D1 @S6
+  Scenario: a driver failure that the runtime repeats is no failure of the program
+    When vramtrace runs "threads 4 5 1M --async"
+    Then the exit status is 0
+    And there is no "alloc_failed" event
+    And 20 allocations and 20 frees are told
 
   @D1
   Scenario: children of a running program

@@ -81,7 +81,7 @@ Feature: The ledger is true to the byte
       | cudaMalloc        | malloc 4096  | 1    | cudaErrorInvalidValue        | runtime | None     |
       | cuMemAllocManaged | managed 4096 | 999  | CUDA_ERROR_UNKNOWN           | driver  | None     |
       | cuMemHostAlloc    | host 4096    | 2    | CUDA_ERROR_OUT_OF_MEMORY     | driver  | vram_oom |
-      | cuMemAllocAsync   | async 4096   | 201  | CUDA_ERROR_INVALID_CONTEXT   | driver  | None     |
+      | cuMemAllocAsync   | async 4096   | 709  | CUDA_ERROR_CONTEXT_IS_DESTROYED | driver | None  |
 
   @S2 @S8
   Scenario: a free that fails leaves the block in the ledger

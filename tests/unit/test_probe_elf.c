@@ -215,7 +215,7 @@ static void long_names_are_cut(void **state)
 {
 	struct elf_place place;
 	struct made_elf made;
-	char name[400];
+	char name[ELF_NAME_BYTES + 100];
 	int fd;
 
 	(void)state;

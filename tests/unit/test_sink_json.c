@@ -39,7 +39,7 @@ static void test_whole_line(void **state)
 		 "\"api\":\"cudaMalloc\","
 		 "\"layer\":\"both\",\"duration_ns\":55000,\"caller\":{\"module\":\"/opt/lib/"
 		 "libc10_cuda.so\",\"symbol\":\"raw_alloc\","
-		 "\"offset\":18},\"live_bytes\":134217728}\n",
+		 "\"offset\":18,\"demangled\":null},\"live_bytes\":134217728}\n",
 		 ts, (unsigned long long)notice.time_ns);
 	assert_string_equal(capture_text(&capture), expected);
 	capture_free(&capture);

@@ -161,6 +161,44 @@ static void test_hostile_names(void **state)
 	capture_free(&capture);
 }
 
+/* The line of an allocation by a caller of that name ends with this. */
+static void shown_as(const char *name, const char *expected)
+{
+	struct sink_settings settings = capture_settings();
+	struct capture capture = capture_new("text", &settings);
+	struct process process = capture_process();
+	struct notice notice = capture_notice(NOTICE_ALLOC, &process);
+	struct caller caller = { .module = "m", .name = (char *)name };
+	const char *shown;
+
+	notice.caller = &caller;
+	sink_notice(capture.sink, &notice);
+	shown = strstr(capture_last(&capture, 0), "cudaMalloc");
+	assert_non_null(shown);
+	shown += strspn(shown + 10, " ") + 10;
+	assert_string_equal(shown, expected);
+	capture_free(&capture);
+}
+
+static void test_long_callers_keep_their_last_parts(void **state)
+{
+	(void)state;
+	shown_as("libc10_cuda.so!c10::cuda::CUDACachingAllocator::Native::DeviceCachingAllocator::alloc_block",
+		 "libc10_cuda.so!...DeviceCachingAllocator::alloc_block");
+	/* 56 bytes, and one more */
+	shown_as("m!abcdefghij::abcdefghij::abcdefghij::abcdefghij::abcdef",
+		 "m!abcdefghij::abcdefghij::abcdefghij::abcdefghij::abcdef");
+	shown_as("m!abcdefghij::abcdefghij::abcdefghij::abcdefghij::abcdefg",
+		 "m!...abcdefghij::abcdefghij::abcdefghij::abcdefg");
+	/* one part that is too long; a module that is; no symbol */
+	shown_as("m!ns::a123456789b123456789c123456789d123456789e123456789f123456789",
+		 "m!...9b123456789c123456789d123456789e123456789f123456789");
+	shown_as("libwith_a_very_long_name_of_its_own.so.13!allocate_the_weights_of_the_model",
+		 "libwith_a_very_long_name...cate_the_weights_of_the_model");
+	shown_as("a123456789b123456789c123456789d123456789e123456789f123456789.so+0x12",
+		 "...56789c123456789d123456789e123456789f123456789.so+0x12");
+}
+
 static void test_filters(void **state)
 {
 	struct sink_settings settings = capture_settings();
@@ -327,7 +365,7 @@ static void test_trust_names_its_reasons(void **state)
 	apply_call(ledger, EVENT_ALLOC, VT_PROBE_cudaMalloc, 0x10000, 4096); /* no driver call under it */
 	ledger_apply(ledger, &lost, NULL);
 	sink_summary(capture.sink, ledger, &end);
-	assert_non_null(strstr(capture_text(&capture), "  incomplete: it ran before the trace, what it held then is "
+	assert_non_null(strstr(capture_text(&capture), "  incomplete: it ran before its calls were probed, what it held then is "
 						       "unseen; 5 events were lost (of no known process); "
 						       "1 call reached no traced driver call\n"
 						       "\nlost: 5, the ring buffer was full\n"));
@@ -386,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_exact_bytes),
 		cmocka_unit_test(test_color),
 		cmocka_unit_test(test_hostile_names),
+		cmocka_unit_test(test_long_callers_keep_their_last_parts),
 		cmocka_unit_test(test_summary_without_cuda),
 		cmocka_unit_test(test_table_and_summary),
 		cmocka_unit_test(test_trust_names_its_reasons),

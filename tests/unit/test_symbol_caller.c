@@ -91,14 +91,17 @@ static const struct {
 	const char *file;
 	uint64_t offset;
 	const char *symbol;
+	const char *demangled;
 } functions[] = {
-	{ "libc10_cuda.so", 0x100, "_ZN3c104cuda5raw_allocEm" },
-	{ "libtorch.so", 0x100, "torch_alloc" },
-	{ "libcudart.so.13", 0x100, "cudaMalloc" },
-	{ "static_app", 0x100, "cudaMalloc" },
-	{ "static_app", 0x200, "__cudart827" },
-	{ "static_app", 0x300, "_ZN6cudart12_GLOBAL__N_1E" },
-	{ "static_app", 0x400, "load_model" },
+	{ "libc10_cuda.so", 0x100, "_ZN3c104cuda9raw_allocEm", "c10::cuda::raw_alloc(unsigned long)" },
+	{ "libc10_cuda.so", 0x200, "_ZN3c104cuda9raw_allocEi", "c10::cuda::raw_alloc(int)" },
+	{ "libc10_cuda.so", 0x300, "_ZN3c104cuda9raw_allocEv", "<no sense" },
+	{ "libtorch.so", 0x100, "torch_alloc", NULL },
+	{ "libcudart.so.13", 0x100, "cudaMalloc", NULL },
+	{ "static_app", 0x100, "cudaMalloc", NULL },
+	{ "static_app", 0x200, "__cudart827", NULL },
+	{ "static_app", 0x300, "_ZN6cudart12_GLOBAL__N_1E", NULL },
+	{ "static_app", 0x400, "load_model", NULL },
 };
 
 int reader_place(struct reader *reader, int fd, uint64_t file_offset, struct elf_place *ret)
@@ -120,6 +123,8 @@ int reader_place(struct reader *reader, int fd, uint64_t file_offset, struct elf
 		if (strcmp(functions[i].file, base) != 0 || file_offset - functions[i].offset >= 0x100)
 			continue;
 		snprintf(ret->symbol, sizeof(ret->symbol), "%s", functions[i].symbol);
+		snprintf(ret->demangled, sizeof(ret->demangled), "%s",
+			 functions[i].demangled ? functions[i].demangled : "");
 		ret->offset = file_offset - functions[i].offset;
 	}
 	return 0;
@@ -230,8 +235,9 @@ static void test_first_frame_outside_cuda(void **state)
 	const struct caller *caller = RESOLVE(DRIVER + 0x50, RUNTIME + 0x110, C10 + 0x112, TORCH + 0x120);
 
 	(void)state;
-	assert_string_equal(caller->name, "libc10_cuda.so!_ZN3c104cuda5raw_allocEm");
-	assert_string_equal(caller->symbol, "_ZN3c104cuda5raw_allocEm");
+	assert_string_equal(caller->name, "libc10_cuda.so!c10::cuda::raw_alloc");
+	assert_string_equal(caller->symbol, "_ZN3c104cuda9raw_allocEm");
+	assert_string_equal(caller->demangled, "c10::cuda::raw_alloc(unsigned long)");
 	assert_string_equal(caller->module, path_of("libc10_cuda.so"));
 	assert_int_equal(caller->offset, 0x12);
 	assert_int_equal(drains, 1);
@@ -251,9 +257,24 @@ static void test_names_and_ids(void **state)
 	assert_string_equal(one->name, two->name);
 	assert_int_not_equal(one->id, three->id);
 	assert_int_not_equal(one->id, 0);
+	assert_null(three->demangled);
 	/* a return address is the byte behind the call: here the first one behind the function */
 	assert_string_equal(RESOLVE(C10 + 0x200)->name, one->name);
 	assert_int_equal(RESOLVE(C10 + 0x200)->offset, 0x100);
+}
+
+static void test_overloads_share_a_name(void **state)
+{
+	const struct caller *one = RESOLVE(C10 + 0x112), *two = RESOLVE(C10 + 0x212), *three = RESOLVE(C10 + 0x312);
+
+	(void)state;
+	assert_string_not_equal(one->symbol, two->symbol);
+	assert_string_not_equal(one->demangled, two->demangled);
+	assert_string_equal(one->name, two->name);
+	assert_int_equal(one->id, two->id);
+	/* a C++ name that cannot be made short: the symbol */
+	assert_string_equal(three->name, "libc10_cuda.so!_ZN3c104cuda9raw_allocEv");
+	assert_int_not_equal(three->id, one->id);
 }
 
 static void test_no_symbol(void **state)
@@ -284,7 +305,7 @@ static void test_nothing_outside(void **state)
 	assert_int_equal(RESOLVE(0x7770000, 0)->id, 0);
 	assert_null(RESOLVE(0x7770000, 0)->module);
 	assert_string_equal(resolve(EVENT_NS, 0, NULL)->name, "?");
-	assert_string_equal(RESOLVE(0x7770000, C10 + 0x112)->name, "libc10_cuda.so!_ZN3c104cuda5raw_allocEm");
+	assert_string_equal(RESOLVE(0x7770000, C10 + 0x112)->name, "libc10_cuda.so!c10::cuda::raw_alloc");
 }
 
 static void test_new_library_is_seen_on_a_miss(void **state)
@@ -416,6 +437,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_frame_outside_cuda),
 		TEST(test_names_and_ids),
+		TEST(test_overloads_share_a_name),
 		TEST(test_no_symbol),
 		TEST(test_static_runtime),
 		TEST(test_nothing_outside),

@@ -65,11 +65,11 @@ static void configure(struct vramtrace_bpf *skel, const struct attach_settings *
 
 static int load_error(struct diag *diag, int err)
 {
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM)
 		return diag_err(diag, err,
 				"the kernel refuses to load BPF programs (%s): root or CAP_BPF and CAP_PERFMON are needed",
 				strerror(-err));
-	if (err == -EINVAL)
+	if (err == -EINVAL || err == -EACCES)
 		return diag_err(diag, err, "this kernel does not take the BPF programs: Linux 6.6 or later with BTF is needed "
 					   "(run with -vv for the kernel's words)");
 	return diag_err(diag, err, "cannot load the BPF programs: %s (run with -vv for the kernel's words)", strerror(-err));
@@ -121,6 +121,11 @@ int attach_add_process(struct attach *attach, uint32_t tgid)
 	struct vt_process_state state = { 0 };
 
 	return bpf_map__update_elem(attach->skel->maps.processes, &tgid, sizeof(tgid), &state, sizeof(state), BPF_NOEXIST);
+}
+
+void attach_remove_process(struct attach *attach, uint32_t tgid)
+{
+	bpf_map__delete_elem(attach->skel->maps.processes, &tgid, sizeof(tgid), 0);
 }
 
 bool attach_has_process(const struct attach *attach, uint32_t tgid)

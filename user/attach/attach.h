@@ -29,6 +29,7 @@ struct attach_settings {
 int attach_new(const struct attach_settings *settings, struct attach **ret_attach, struct diag *diag);
 void attach_free(struct attach *attach);
 int attach_add_process(struct attach *attach, uint32_t tgid); /* -EEXIST: it is one already */
+void attach_remove_process(struct attach *attach, uint32_t tgid);
 bool attach_has_process(const struct attach *attach, uint32_t tgid);
 
 /*

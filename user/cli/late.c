@@ -14,15 +14,22 @@
 #include "cli/session.h"
 #include "probe/table.h"
 
-static void say_late(const struct library_news *news, uint64_t gap_ns)
+/* The driver's calls are the truth; without them probed (--layer runtime) the runtime's are. */
+static bool is_truth(const struct session *session, enum vt_layer layer)
 {
+	return layer == VT_LAYER_DRIVER || !session->options->driver;
+}
+
+static void say_late(const struct library_news *news, uint64_t gap_ns, bool truth)
+{
+	const char *meaning = truth ? "calls made in between are unseen" : "calls made in between go by their driver call's name";
 	struct buf path = BUF_INIT;
 	char gap[DURATION_TEXT_BYTES];
 
 	escape_text(&path, news->path, strlen(news->path));
 	duration_format(gap_ns, gap);
-	log_info("process %" PRIu32 " mapped %s: probed %s later; calls made in between are unseen", news->tgid,
-		 path.data ? path.data : "?", gap);
+	log_at(truth ? LOG_INFO : LOG_DEBUG, "process %" PRIu32 " mapped %s: probed %s later; %s", news->tgid,
+	       path.data ? path.data : "?", gap, meaning);
 	buf_fini(&path);
 }
 
@@ -42,12 +49,6 @@ static int probe_news(struct session *session, const struct library_news *news, 
 		return err;
 	candidate.open_path = (char *)news->path;
 	return libraries_add(&session->libraries, &candidate, ret_since_ns);
-}
-
-/* The driver's calls are the truth; without them probed (--layer runtime) the runtime's are. */
-static bool is_truth(const struct session *session, enum vt_layer layer)
-{
-	return layer == VT_LAYER_DRIVER || !session->options->driver;
 }
 
 static bool is_ours(const struct session *session, uint32_t tgid)
@@ -78,7 +79,7 @@ static void take_library(struct session *session, const struct library_news *new
 		since_ns = session->begin_ns; /* before that no probe was in effect */
 	if (news->time_ns >= since_ns)
 		return;
-	say_late(news, since_ns - news->time_ns);
+	say_late(news, since_ns - news->time_ns, is_truth(session, layer));
 	if (is_truth(session, layer) && is_ours(session, news->tgid))
 		ledger_attach_late(session->pipe.ledger, news->tgid, 0, 0, "");
 	if (session->libraries.simulated)

@@ -28,6 +28,7 @@ struct loop {
 	uint64_t tables;
 	uint64_t last_check_ns;
 	unsigned int stop_signals;
+	bool told_waiting;
 };
 
 static int watch(struct loop *loop, int fd)
@@ -118,6 +119,8 @@ static void on_signal(struct loop *loop)
 		loop->stop_signals++;
 		if (!session->child.pid || session->child.reaped || loop->stop_signals > 1) {
 			session->exit_reason = "interrupted";
+			if (session->child.pid && !session->child.reaped)
+				log_info("the command goes on, untraced");
 			continue;
 		}
 		/* The command ends first, and its end ends us. The terminal's Ctrl-C has reached it already. */
@@ -214,15 +217,32 @@ static void check_now_and_then(struct loop *loop)
 	end_gone(loop->session);
 }
 
-/* The command, or the processes of -p, are over, and so is whatever they started that uses CUDA. */
-static const char *ended(const struct session *session)
+static size_t count_alive(const struct ledger *ledger)
 {
-	if (ledger_running_count(session->pipe.ledger))
+	size_t alive = 0;
+
+	for (size_t i = 0; i < ledger_process_count(ledger); i++)
+		alive += !ledger_process(ledger, i)->ended;
+	return alive;
+}
+
+/* The command, or the processes of -p, are over, and so is whatever they started: any of it may use CUDA yet. */
+static const char *ended(struct loop *loop)
+{
+	const struct session *session = loop->session;
+	bool command_over = session->child.pid && session->child.reaped;
+	bool targets_over = session->target_count && !session->targets_alive;
+	size_t alive;
+
+	if (!command_over && !targets_over)
 		return NULL;
-	if (session->child.pid && session->child.reaped)
-		return "command ended";
-	if (session->target_count && !session->targets_alive)
-		return "targets ended";
+	alive = count_alive(session->pipe.ledger);
+	if (!alive)
+		return command_over ? "command ended" : "targets ended";
+	if (!loop->told_waiting)
+		log_info("%s ended; still traced to their end: %zu started from there (Ctrl-C ends the trace)",
+			 command_over ? "the command" : "the targets", alive);
+	loop->told_waiting = true;
 	return NULL;
 }
 
@@ -245,13 +265,13 @@ static int turn(struct loop *loop, int timeout_ms)
 	if (taken >= DRAIN_LIMIT)
 		return 0;
 	if (!loop->session->exit_reason && !taken)
-		loop->session->exit_reason = ended(loop->session);
+		loop->session->exit_reason = ended(loop);
 	return taken || count > 0 ? SETTLE_MS : IDLE_MS;
 }
 
 int session_loop(struct session *session, struct diag *diag)
 {
-	struct loop loop = { session, -1, -1, -1, -1, 0, clock_mono_ns(), 0 };
+	struct loop loop = { session, -1, -1, -1, -1, 0, clock_mono_ns(), 0, false };
 	int timeout_ms = SETTLE_MS, err;
 
 	err = watch_all(&loop);

@@ -21,6 +21,16 @@ static void tell(struct session *session, enum lost_cause cause, __u64 now, __u6
 	*told = now;
 }
 
+/* What was entered and has neither returned nor died: a free among them shows as a live block. */
+static void say_unfinished(const struct vt_stats *stats)
+{
+	__u64 settled = stats->returned + stats->missed_return + stats->killed_in_call;
+
+	if (stats->entered > settled)
+		log_info("%llu calls were still running when the trace ended: what they came to is not known",
+			 (unsigned long long)(stats->entered - settled));
+}
+
 void session_losses(struct session *session, bool final)
 {
 	struct vt_stats stats;
@@ -36,6 +46,7 @@ void session_losses(struct session *session, bool final)
 	if (!final)
 		return;
 	decode_final_losses(&session->pipe.decoder, stats.lost_ring);
+	say_unfinished(&stats);
 	say_stats(session, &stats);
 }
 

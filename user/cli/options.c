@@ -3,9 +3,11 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/size.h"
 #include "cli/status.h"
@@ -13,6 +15,8 @@
 #include "version.h"
 
 const char *argp_program_version = "vramtrace " VRAMTRACE_VERSION;
+
+#define INTERVAL_MIN_NS 10000000u
 
 enum {
 	KEY_OUTPUT = 256,
@@ -170,14 +174,52 @@ static void check(struct argp_state *state, const struct options *options)
 		argp_error(state, "-u and --as-root are for a command after --");
 	if (options->user && options->as_root)
 		argp_error(state, "-u and --as-root do not go together");
+	if (options->interval_ns && options->interval_ns < INTERVAL_MIN_NS)
+		argp_error(state, "INTERVAL: at least 0.01 seconds");
 	if (options->interval_ns && !strcmp(options->format, "csv"))
 		argp_error(state, "-o csv has no tables: leave INTERVAL out, or use text or json");
+}
+
+/* Options that only set a bool. */
+static bool parse_flag(int key, struct options *options)
+{
+	static const struct {
+		int key;
+		size_t offset;
+		bool value;
+	} flags[] = {
+		{ KEY_LIST_PROBES, offsetof(struct options, list_probes), true },
+		{ KEY_JSON_SCHEMA, offsetof(struct options, json_schema), true },
+		{ KEY_STRICT, offsetof(struct options, strict), true },
+		{ KEY_NO_FOLLOW, offsetof(struct options, follow), false },
+		{ KEY_BYTES, offsetof(struct options, exact_bytes), true },
+		{ KEY_AS_ROOT, offsetof(struct options, as_root), true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (flags[i].key != key)
+			continue;
+		*(bool *)((char *)options + flags[i].offset) = flags[i].value;
+		return true;
+	}
+	return false;
+}
+
+static void parse_library(struct argp_state *state, const char *text, struct options *options)
+{
+	if (!*text)
+		argp_error(state, "--library: expected a file");
+	if (options->library_count == OPTIONS_LIBRARIES_MAX)
+		argp_error(state, "--library: at most %d files", OPTIONS_LIBRARIES_MAX);
+	options->libraries[options->library_count++] = text;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
 
+	if (parse_flag(key, options))
+		return 0;
 	switch (key) {
 	case 'p':
 		parse_pids(state, arg, options);
@@ -201,12 +243,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_LAYER:
 		parse_layer(state, arg, options);
 		break;
-	case KEY_LIST_PROBES:
-		options->list_probes = true;
-		break;
-	case KEY_JSON_SCHEMA:
-		options->json_schema = true;
-		break;
 	case KEY_MIN_SIZE:
 		if (size_parse(arg, &options->min_size))
 			argp_error(state, "--min-size %s: expected a size like 4096, 64K or 1.5G", arg);
@@ -214,25 +250,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_KIND:
 		parse_kind(state, arg, options);
 		break;
-	case KEY_STRICT:
-		options->strict = true;
-		break;
-	case KEY_NO_FOLLOW:
-		options->follow = false;
-		break;
-	case KEY_BYTES:
-		options->exact_bytes = true;
-		break;
 	case KEY_COLOR:
 		parse_color(state, arg, options);
 		break;
-	case KEY_AS_ROOT:
-		options->as_root = true;
-		break;
 	case KEY_LIBRARY:
-		if (options->library_count == OPTIONS_LIBRARIES_MAX)
-			argp_error(state, "--library: at most %d files", OPTIONS_LIBRARIES_MAX);
-		options->libraries[options->library_count++] = arg;
+		parse_library(state, arg, options);
 		break;
 	case KEY_RING_SIZE:
 		parse_ring_size(state, arg, options);

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,8 @@ static int add_target(struct session *session, pid_t pid, bool *ret_has_cuda, st
 	err = attach_add_process(session->attach, identity.tgid);
 	if (err && err != -EEXIST)
 		return diag_err(diag, err, "-p %d: %s", (int)pid, strerror(-err));
+	if (poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1)
+		attach_remove_process(session->attach, identity.tgid); /* ended before it was listed: its id is anyone's now */
 	tell_attached(session, &identity);
 	if (take_in(session, &identity))
 		*ret_has_cuda = true;

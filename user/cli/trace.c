@@ -2,6 +2,7 @@
 #include "cli/trace.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -176,6 +177,21 @@ static void stop(struct session *session)
 	sink_summary(session->pipe.sink, session->pipe.ledger, &end);
 }
 
+/* A reader that does not read can hold the last output up for ever: from here on a signal ends us as it ends anyone. */
+static void let_signals_end_us(void)
+{
+	const struct timespec now = { 0, 0 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	while (sigtimedwait(&set, NULL, &now) > 0)
+		; /* came while we were stopping: obeyed already */
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void finish(struct session *session)
 {
 	pipe_fini(&session->pipe);
@@ -225,6 +241,7 @@ int trace_run(const struct options *options)
 	if (err)
 		log_err("%s", diag.text);
 	stop(&session);
+	let_signals_end_us();
 	written = sink_flush(session.pipe.sink);
 	if (written && written != -EPIPE)
 		log_err("cannot write the output: %s", strerror(-written));

@@ -11,10 +11,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "device/nvml_child.h"
-#include "probe/child.h"
 
 #define QUERY_LIMIT_NS 5000000000ull
 #define NS_PER_MS 1000000ull

@@ -133,6 +133,11 @@ uint64_t ledger_lost(const struct ledger *ledger)
 	return sum;
 }
 
+uint64_t ledger_lost_unknown(const struct ledger *ledger)
+{
+	return ledger->lost_global;
+}
+
 uint64_t ledger_lost_of(const struct ledger *ledger, enum lost_cause cause)
 {
 	return (unsigned int)cause < LOST_CAUSE_COUNT ? ledger->lost[cause] : 0;

@@ -14,7 +14,8 @@
  */
 
 #define ELF_BUILD_ID_BYTES 20
-#define ELF_NAME_BYTES 256
+#define ELF_NAME_BYTES 1024	 /* the C++ library demangles nothing longer */
+#define ELF_DEMANGLED_BYTES 4096 /* templates unfold */
 
 enum elf_first_insn {
 	ELF_INSN_UNKNOWN,
@@ -39,6 +40,8 @@ struct elf_exports {
 struct elf_place {
 	/* "" if no symbol covers the place; NUL-terminated, any other bytes; a longer name is cut */
 	char symbol[ELF_NAME_BYTES];
+	/* The symbol's C++ name; "" if it has none that fits. Filled in by the child of probe/reader.h, not by elf_read_place(). */
+	char demangled[ELF_DEMANGLED_BYTES];
 	uint64_t offset; /* from the symbol's start; without symbol: the virtual address in the file */
 };
 

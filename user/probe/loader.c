@@ -11,9 +11,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "probe/child.h"
 #include "probe/ldcache.h"
 #include "probe/loader.h"
 #include "probe/program.h"

@@ -5,8 +5,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/clock.h"
-#include "probe/child.h"
 #include "probe/reader.h"
 #include "probe/reader_child.h"
 #include "probe/table.h"
@@ -207,5 +207,6 @@ int reader_place(struct reader *reader, int fd, uint64_t file_offset, struct elf
 		return err;
 	*ret = answer.place;
 	ret->symbol[ELF_NAME_BYTES - 1] = '\0';
+	ret->demangled[ELF_DEMANGLED_BYTES - 1] = '\0';
 	return 0;
 }

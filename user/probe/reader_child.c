@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "probe/demangle.h"
 #include "probe/reader_child.h"
 
 #define NOBODY 65534
@@ -121,7 +122,7 @@ static int drop_privileges(void)
 	return 0;
 }
 
-/* What libelf, malloc and the loop below call; nothing that takes a path, makes a descriptor or a process. */
+/* What libelf, malloc (all that demangling needs) and the loop below call; nothing that takes a path, makes a descriptor or a process. */
 static const int allowed[] = {
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(sendto),
@@ -253,11 +254,22 @@ static bool receive(int socket, struct reader_request *ret_request, int *ret_fd)
 }
 
 /* SIGPROF ends a request that turns in circles, even when the parent is stopped and cannot. */
-static void limit_cpu(int seconds)
+static void limit_cpu(int ms)
 {
-	struct itimerval timer = { .it_value = { .tv_sec = seconds } };
+	struct itimerval timer = { .it_value = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 } };
 
 	setitimer(ITIMER_PROF, &timer, NULL);
+}
+
+static int answer_place(int fd, uint64_t file_offset, struct elf_place *ret)
+{
+	int err = elf_read_place(fd, file_offset, ret);
+
+	if (err)
+		return err;
+	limit_cpu(READER_CPU_DEMANGLE_MS);
+	demangle(ret->symbol, ret->demangled, sizeof(ret->demangled));
+	return 0;
 }
 
 static void answer(const struct reader_request *request, int fd, struct reader_answer *ret)
@@ -267,7 +279,7 @@ static void answer(const struct reader_request *request, int fd, struct reader_a
 	if (request->op == READER_EXPORTS)
 		ret->err = elf_read_exports(fd, (enum vt_layer)request->layer, &ret->exports);
 	else if (request->op == READER_PLACE)
-		ret->err = elf_read_place(fd, request->file_offset, &ret->place);
+		ret->err = answer_place(fd, request->file_offset, &ret->place);
 	else
 		ret->err = -EINVAL;
 }
@@ -281,13 +293,14 @@ void reader_child_run(int socket, int parent)
 	int fd;
 
 	prctl(PR_SET_NAME, "vramtrace-elf", 0, 0, 0);
+	demangle_open();
 	hello.err = reader_confine(socket, parent, &step);
 	snprintf(hello.step, sizeof(hello.step), "%s", step);
 	send(SOCKET, &hello, sizeof(hello), MSG_NOSIGNAL);
 	if (hello.err)
 		_exit(1);
 	while (receive(SOCKET, &request, &fd)) {
-		limit_cpu(READER_CPU_SECONDS);
+		limit_cpu(READER_CPU_MS);
 		answer(&request, fd, &reply);
 		limit_cpu(0);
 		close(fd);

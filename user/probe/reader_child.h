@@ -35,7 +35,8 @@ struct reader_hello {
 	char step[32]; /* what failed */
 };
 
-#define READER_CPU_SECONDS 4 /* of one request; less than the parent's patience */
+#define READER_CPU_MS 4000	   /* of one request; less than the parent's patience */
+#define READER_CPU_DEMANGLE_MS 200 /* of one name: some short ones unfold to gigabytes */
 
 /*
  * Gives up everything that reading does not need: descriptors (the socket becomes 3), signals of the terminal, memory, privileges; then
@@ -44,7 +45,7 @@ struct reader_hello {
  */
 int reader_confine(int socket, int parent, const char **ret_step);
 
-/* Confines itself, says hello, answers requests until the socket ends. */
+/* Opens the C++ library, confines itself, says hello, answers requests until the socket ends. */
 void reader_child_run(int socket, int parent) __attribute__((noreturn));
 
 #endif

@@ -138,6 +138,7 @@ static void add_caller(struct json *json, const struct caller *caller)
 	json_string(json, "module", caller->module);
 	json_string(json, "symbol", caller->symbol);
 	json_u64(json, "offset", caller->offset);
+	json_string(json, "demangled", caller->demangled);
 	json_object_end(json);
 }
 

@@ -259,7 +259,7 @@ static void add_reason(struct buf *buf, bool *first)
 
 void sentence_trust(struct buf *buf, const struct ledger *ledger, const struct process *process)
 {
-	uint64_t lost = process->lost ? process->lost : ledger_lost(ledger);
+	uint64_t lost = process->lost ? process->lost : ledger_lost_unknown(ledger);
 	bool first = true;
 
 	if (ledger_complete(ledger, process)) {
@@ -268,7 +268,7 @@ void sentence_trust(struct buf *buf, const struct ledger *ledger, const struct p
 	}
 	if (process->attached_late) {
 		add_reason(buf, &first);
-		buf_str(buf, "it ran before the trace, what it held then is unseen");
+		buf_str(buf, "it ran before its calls were probed, what it held then is unseen");
 	}
 	if (lost) {
 		add_reason(buf, &first);

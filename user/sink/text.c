@@ -21,7 +21,8 @@
 #define KIND_WIDTH 7
 #define ADDRESS_WIDTH 14
 #define API_WIDTH 17
-#define CALLER_MAX 40 /* bytes of a caller in a line; the ledger at the end has it in full */
+#define CALLER_MAX 56 /* bytes of a caller in a line; the ledger at the end has it in full */
+#define MODULE_MAX 24 /* of its module, where the whole is longer than that */
 
 void text_color(const struct sink *sink, struct buf *buf, const char *code)
 {
@@ -216,6 +217,35 @@ static void add_block(struct sink *sink, const struct notice *notice)
 	column(buf, notice->api ? notice->api : "-", API_WIDTH);
 }
 
+static bool in_character(const char *at)
+{
+	return ((unsigned char)*at & 0xc0) == 0x80;
+}
+
+/* Module and the last parts, which say most of a C++ name: "libc10_cuda.so!...DeviceCachingAllocator::alloc_block". */
+static void cut_middle(struct buf *buf, size_t start)
+{
+	char *text = buf->data + start;
+	char *end = buf->data + buf->length;
+	const char *mark = memchr(text, '!', (size_t)(end - text));
+	size_t head = mark ? (size_t)(mark - text) + 1 : 0;
+	const char *tail, *part;
+
+	if (head > MODULE_MAX)
+		head = MODULE_MAX;
+	while (head > 0 && in_character(text + head))
+		head--;
+	tail = end - (CALLER_MAX - 3 - head);
+	while (tail < end && in_character(tail))
+		tail++;
+	part = tail[-1] == ':' ? tail : strstr(tail, "::");
+	if (part && part > tail && part + 2 < end)
+		tail = part + 2; /* whole parts */
+	memcpy(text + head, "...", 3);
+	memmove(text + head + 3, tail, (size_t)(end - tail) + 1);
+	buf->length = start + head + 3 + (size_t)(end - tail);
+}
+
 static void add_caller(struct buf *buf, const struct caller *caller)
 {
 	size_t start = buf->length;
@@ -223,12 +253,8 @@ static void add_caller(struct buf *buf, const struct caller *caller)
 	if (!caller)
 		return;
 	escape_text(buf, caller->name, strlen(caller->name));
-	if (buf->length - start <= CALLER_MAX)
-		return;
-	buf->length = start + CALLER_MAX - 3;
-	while (buf->length > start && ((unsigned char)buf->data[buf->length] & 0xc0) == 0x80)
-		buf->length--; /* not in the middle of a character */
-	buf_str(buf, "...");
+	if (buf->length - start > CALLER_MAX)
+		cut_middle(buf, start);
 }
 
 static void add_free_note(struct sink *sink, const struct notice *notice)

@@ -14,12 +14,14 @@
  * caller's own file), as module, symbol and offset. Works after the process is gone, for its mappings were noted when they were made.
  */
 struct caller {
-	const char *module; /* path; raw bytes; NULL: no frame lies in a known executable mapping */
-	const char *symbol; /* NULL: the module has none there */
-	uint64_t offset;    /* from the symbol; without symbol: the address as the module's own file counts */
-	char *name;         /* "libc10_cuda.so!c10::cuda::...+0x12" for people and as by_caller key: basename!symbol (no offset), basename+0x.. without
-	                     * symbol, "?" without module; raw bytes */
-	uint32_t id;        /* dense, from 0; equal name <=> equal id */
+	const char *module;    /* path; raw bytes; NULL: no frame lies in a known executable mapping */
+	const char *symbol;    /* as in the file; NULL: the module has none there */
+	const char *demangled; /* the symbol's whole C++ name; NULL: none */
+	uint64_t offset;       /* from the symbol; without symbol: the address as the module's own file counts */
+	char *name; /* "libc10_cuda.so!c10::cuda::raw_alloc" for people and as by_caller key: basename!function (no offset; a C++ name as
+	                     * short_name() makes it, which overloads share, else the symbol), basename+0x.. without symbol, "?" without
+	                     * module; raw bytes */
+	uint32_t id; /* dense, from 0; equal name <=> equal id */
 };
 
 struct callers;

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "probe/library.h"
 #include "probe/table.h"
+#include "symbol/short_name.h"
 
 #define DELETED " (deleted)"
 #define OPEN_PATH_BYTES (4096 + 64)
@@ -19,12 +20,7 @@ void modules_init(struct modules *modules, struct reader *reader, struct strings
 {
 	*modules = (struct modules) { .reader = reader, .paths = paths };
 	strings_init(&modules->names, MODULE_NAME_BYTES_MAX, 1);
-}
-
-static void place_free(struct place *place)
-{
-	free(place->symbol);
-	free(place);
+	strings_init(&modules->symbols, MODULE_NAME_BYTES_MAX, 0);
 }
 
 void modules_fini(struct modules *modules)
@@ -35,11 +31,12 @@ void modules_fini(struct modules *modules)
 	for (module = modules->all; module; module = next) {
 		next = module->next_all;
 		for (size_t i = 0; (slot = map_next(&module->places, &i));)
-			place_free(slot->value);
+			free(slot->value);
 		map_fini(&module->places);
 		free(module);
 	}
 	strings_fini(&modules->names);
+	strings_fini(&modules->symbols);
 }
 
 static const char *base_name(const char *path)
@@ -170,15 +167,26 @@ static bool is_runtime_like(const char *symbol)
 	       begins(symbol, "libcudart_static");
 }
 
+/* NULL: "", or no room for it. */
+static const char *shared_symbol(struct modules *modules, const char *text)
+{
+	struct string *string = text[0] ? strings_get(&modules->symbols, text, strlen(text)) : NULL;
+
+	return string ? string->text : NULL;
+}
+
 static char *shared_name(struct modules *modules, const struct place *place, uint32_t *ret_id)
 {
+	const char *demangled = place->caller.demangled;
+	char function[SHORT_NAME_BYTES];
 	struct buf buf = BUF_INIT;
 	struct string *name = NULL;
 
 	buf_str(&buf, base_name(place->caller.module));
-	if (place->symbol) {
+	if (place->caller.symbol) {
 		buf_char(&buf, '!');
-		buf_str(&buf, place->symbol);
+		buf_str(&buf, demangled && short_name(demangled, function, sizeof(function)) ? function
+											     : place->caller.symbol);
 	} else {
 		buf_char(&buf, '+');
 		buf_hex(&buf, place->caller.offset);
@@ -203,9 +211,9 @@ static struct place *make_place(struct modules *modules, struct module *module, 
 	place->caller.offset = file_offset;
 	if (read_place(modules, module, fd, file_offset, &found)) {
 		place->caller.offset = found.offset;
-		place->symbol = found.symbol[0] ? strdup(found.symbol) : NULL;
-		place->caller.symbol = place->symbol;
-		place->runtime_like = place->symbol && is_runtime_like(place->symbol);
+		place->caller.symbol = shared_symbol(modules, found.symbol);
+		place->caller.demangled = place->caller.symbol ? shared_symbol(modules, found.demangled) : NULL;
+		place->runtime_like = is_runtime_like(found.symbol);
 	}
 	place->caller.offset++; /* looked up one byte before the return address: inside the call, not behind it */
 	place->caller.name = shared_name(modules, place, &place->caller.id);
@@ -213,7 +221,7 @@ static struct place *make_place(struct modules *modules, struct module *module, 
 		modules->place_count++;
 		return place;
 	}
-	place_free(place);
+	free(place);
 	return NULL;
 }
 

@@ -35,14 +35,14 @@ struct module {
 
 struct place {
 	struct caller caller;
-	char *symbol;	   /* caller.symbol */
 	bool runtime_like; /* its symbol is one of a CUDA runtime linked into the file */
 };
 
 struct modules {
 	struct reader *reader; /* NULL: no symbols */
 	struct strings *paths;
-	struct strings names; /* by_caller keys; their ids are the callers' ids, from 1 */
+	struct strings names;	/* by_caller keys; their ids are the callers' ids, from 1 */
+	struct strings symbols; /* as in the files, and demangled */
 	struct module *all;
 	size_t place_count;
 	unsigned int timeouts;

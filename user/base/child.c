@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/wait.h>
 
-#include "probe/child.h"
+#include "base/child.h"
 
 #define TRIES 200
 #define PAUSE_MS 1
