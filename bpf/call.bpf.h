@@ -163,7 +163,8 @@ static __always_inline void tell(const struct thread *thread, const struct outco
 	record.call.header.time_ns = bpf_ktime_get_ns();
 	record.call.row = outcome->row;
 	record.call.outer_row = outcome->row;
-	if (outer->row < VT_PROBE_COUNT && outcome->row < VT_PROBE_COUNT && rows[outer->row].op == rows[outcome->row].op)
+	if (outer->row < VT_PROBE_COUNT && outcome->row < VT_PROBE_COUNT &&
+	    rows[outer->row].op == rows[outcome->row].op)
 		record.call.outer_row = outer->row;
 	record.call.result = outcome->result;
 	record.call.enter_ns = outcome->enter_ns;

@@ -18,11 +18,11 @@ static __always_inline struct vt_stats *stats_here(void)
 }
 
 /* Atomic, for a program can be preempted by another one on the same CPU. */
-#define COUNT(field)                                                   \
-	do {                                                           \
-		struct vt_stats *here_ = stats_here();                 \
-		if (here_)                                             \
-			__sync_fetch_and_add(&here_->field, 1);        \
+#define COUNT(field)                                                                                                   \
+	do {                                                                                                           \
+		struct vt_stats *here_ = stats_here();                                                                 \
+		if (here_)                                                                                             \
+			__sync_fetch_and_add(&here_->field, 1);                                                        \
 	} while (0)
 
 static __always_inline __u64 wake_flags(__u64 now_ns)

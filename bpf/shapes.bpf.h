@@ -12,7 +12,7 @@ struct row {
 };
 
 static const struct row rows[VT_PROBE_COUNT] = {
-#define PROBE(symbol, layer_, shape_, op_, kind_)                                                              \
+#define PROBE(symbol, layer_, shape_, op_, kind_)                                                                      \
 	[VT_PROBE_##symbol] = { VT_LAYER_##layer_, VT_SHAPE_##shape_, VT_OP_##op_, VT_KIND_##kind_ },
 #include "vramtrace/probes.def"
 #undef PROBE

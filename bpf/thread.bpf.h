@@ -20,14 +20,14 @@ struct call {
 	__u64 out;    /* where the result will be written, user address */
 	__u64 arg[3]; /* by shape, see shapes.bpf.h */
 	__u16 row;
-	__u16 told_below;       /* records made for calls under this one that do the same */
-	__u32 file;             /* whose probe was hit, see call_begin() */
+	__u16 told_below;	/* records made for calls under this one that do the same */
+	__u32 file;		/* whose probe was hit, see call_begin() */
 	struct outcome failure; /* of the last call under a runtime call that failed; result 0: none did */
 };
 
 struct thread {
 	__u32 depth;
-	__u32 overflow;  /* calls entered beyond CALL_DEPTH and not yet returned */
+	__u32 overflow;	 /* calls entered beyond CALL_DEPTH and not yet returned */
 	__u32 announced; /* its process is known to the reader */
 	__u32 frame_count;
 	__u64 frames[VT_FRAMES_MAX]; /* of calls[0] */

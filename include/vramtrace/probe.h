@@ -11,10 +11,10 @@ enum vt_layer {
 
 /* Argument layouts. One entry and one return function in bpf/shapes.bpf.h per row. */
 enum vt_shape {
-	VT_SHAPE_OUT_SIZE = 1,   /* (T **out, size_t size, ...) */
-	VT_SHAPE_OUT_PITCH,      /* (T **out, size_t *pitch, size_t width, size_t height, ...): pitch * height bytes */
+	VT_SHAPE_OUT_SIZE = 1, /* (T **out, size_t size, ...) */
+	VT_SHAPE_OUT_PITCH,    /* (T **out, size_t *pitch, size_t width, size_t height, ...): pitch * height bytes */
 	VT_SHAPE_OUT_PITCHED_PTR, /* (struct cudaPitchedPtr *out, struct cudaExtent by value): pitch * ysize * depth bytes */
-	VT_SHAPE_ADDR,           /* (T *addr, ...) */
+	VT_SHAPE_ADDR,		  /* (T *addr, ...) */
 };
 
 enum vt_op {

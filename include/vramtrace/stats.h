@@ -9,17 +9,17 @@
  *   produced = delivered + lost_ring
  *   entered  = returned + missed_return + killed_in_call + still running (entered excludes lost_nested and lost_state)
  */
-#define VT_STATS(STAT)                                                                         \
-	STAT(entered, "probed calls entered")                                                  \
-	STAT(returned, "probed calls returned")                                                \
-	STAT(produced, "records made")                                                         \
-	STAT(lost_ring, "records lost: the ring buffer was full")                              \
-	STAT(lost_nested, "calls lost: nested deeper than the tracer follows")                 \
-	STAT(lost_state, "calls lost: no memory for the thread's state")                       \
-	STAT(lost_process, "calls lost: the process table was full")                           \
-	STAT(missed_return, "calls lost: their return was never seen")                         \
-	STAT(killed_in_call, "calls unfinished when their thread ended")                       \
-	STAT(unentered, "returns of calls that were running before the probes")                \
+#define VT_STATS(STAT)                                                                                                 \
+	STAT(entered, "probed calls entered")                                                                          \
+	STAT(returned, "probed calls returned")                                                                        \
+	STAT(produced, "records made")                                                                                 \
+	STAT(lost_ring, "records lost: the ring buffer was full")                                                      \
+	STAT(lost_nested, "calls lost: nested deeper than the tracer follows")                                         \
+	STAT(lost_state, "calls lost: no memory for the thread's state")                                               \
+	STAT(lost_process, "calls lost: the process table was full")                                                   \
+	STAT(missed_return, "calls lost: their return was never seen")                                                 \
+	STAT(killed_in_call, "calls unfinished when their thread ended")                                               \
+	STAT(unentered, "returns of calls that were running before the probes")                                        \
 	STAT(read_failed, "successful calls whose result could not be read from user memory")
 
 struct vt_stats {

@@ -20,8 +20,9 @@ enum vt_record_kind {
 };
 
 enum vt_record_flag {
-	VT_FLAG_READ_FAILED = 1 << 0, /* the call succeeded but addr or size could not be read from user memory: both 0 */
-	VT_FLAG_DISAGREES = 1 << 1,   /* a runtime call failed although the driver call under it had succeeded */
+	VT_FLAG_READ_FAILED =
+		1 << 0,		    /* the call succeeded but addr or size could not be read from user memory: both 0 */
+	VT_FLAG_DISAGREES = 1 << 1, /* a runtime call failed although the driver call under it had succeeded */
 };
 
 struct vt_header {
@@ -43,24 +44,24 @@ _Static_assert(sizeof(struct vt_header) == 32, "wire");
 
 struct vt_call {
 	struct vt_header header;
-	__u16 row;       /* enum vt_probe that size, addr and result come from */
+	__u16 row;	 /* enum vt_probe that size, addr and result come from */
 	__u16 outer_row; /* enum vt_probe the program called: equal to row unless a driver call ran under a runtime call */
-	__s32 result;    /* cudaError_t or CUresult of row; 0 is success */
-	__u64 enter_ns;  /* CLOCK_MONOTONIC, of row's entry */
-	__u64 addr;      /* ALLOC: what was returned, 0 on failure. FREE: the argument */
-	__u64 size;      /* ALLOC: bytes asked for (pitched: bytes given, or width * height on failure). FREE: 0 */
-	__u64 frames[];  /* (header.length - sizeof(struct vt_call)) / 8, 0..VT_FRAMES_MAX */
+	__s32 result;	 /* cudaError_t or CUresult of row; 0 is success */
+	__u64 enter_ns; /* CLOCK_MONOTONIC, of row's entry */
+	__u64 addr;	/* ALLOC: what was returned, 0 on failure. FREE: the argument */
+	__u64 size;	/* ALLOC: bytes asked for (pitched: bytes given, or width * height on failure). FREE: 0 */
+	__u64 frames[]; /* (header.length - sizeof(struct vt_call)) / 8, 0..VT_FRAMES_MAX */
 };
 _Static_assert(sizeof(struct vt_call) == 64, "wire");
 
 struct vt_process {
 	struct vt_header header;
-	__u64 start_ns;    /* CLOCK_BOOTTIME of the process' start: with tgid, its identity */
+	__u64 start_ns;	   /* CLOCK_BOOTTIME of the process' start: with tgid, its identity */
 	__u32 parent_tgid; /* 0 if unknown */
-	__u32 ns_tgid;     /* as the process sees itself, in its own PID namespace */
-	__u32 uid;         /* real, in the initial user namespace */
+	__u32 ns_tgid;	   /* as the process sees itself, in its own PID namespace */
+	__u32 uid;	   /* real, in the initial user namespace */
 	__s32 exit_code;   /* EXIT: as in wait(2); else 0 */
-	char comm[16];     /* NUL-padded, any bytes */
+	char comm[16];	   /* NUL-padded, any bytes */
 };
 _Static_assert(sizeof(struct vt_process) == 72, "wire");
 

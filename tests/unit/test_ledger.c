@@ -372,7 +372,8 @@ static void test_attached_late(void **state)
 	assert_int_equal(ledger_process_count(ledger), 1);
 	assert_int_equal(process->start_ns, 7 * TICK_NS + 123);
 	life(EVENT_PROCESS, 10, 7 * TICK_NS + 124, 300, "y");
-	assert_int_equal(ledger_process_count(ledger), 2); /* the first may have made calls that nobody saw: it is kept */
+	assert_int_equal(ledger_process_count(ledger),
+			 2); /* the first may have made calls that nobody saw: it is kept */
 	assert_int_equal(process->exit_code, PROCESS_EXIT_UNKNOWN);
 	assert_false(ledger_process(ledger, 1)->attached_late);
 }

@@ -365,10 +365,11 @@ static void test_trust_names_its_reasons(void **state)
 	apply_call(ledger, EVENT_ALLOC, VT_PROBE_cudaMalloc, 0x10000, 4096); /* no driver call under it */
 	ledger_apply(ledger, &lost, NULL);
 	sink_summary(capture.sink, ledger, &end);
-	assert_non_null(strstr(capture_text(&capture), "  incomplete: it ran before its calls were probed, what it held then is "
-						       "unseen; 5 events were lost (of no known process); "
-						       "1 call reached no traced driver call\n"
-						       "\nlost: 5, the ring buffer was full\n"));
+	assert_non_null(strstr(capture_text(&capture),
+			       "  incomplete: it ran before its calls were probed, what it held then is "
+			       "unseen; 5 events were lost (of no known process); "
+			       "1 call reached no traced driver call\n"
+			       "\nlost: 5, the ring buffer was full\n"));
 	ledger_free(ledger);
 	capture_free(&capture);
 }

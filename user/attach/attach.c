@@ -66,13 +66,16 @@ static void configure(struct vramtrace_bpf *skel, const struct attach_settings *
 static int load_error(struct diag *diag, int err)
 {
 	if (err == -EPERM)
-		return diag_err(diag, err,
-				"the kernel refuses to load BPF programs (%s): root or CAP_BPF and CAP_PERFMON are needed",
-				strerror(-err));
+		return diag_err(
+			diag, err,
+			"the kernel refuses to load BPF programs (%s): root or CAP_BPF and CAP_PERFMON are needed",
+			strerror(-err));
 	if (err == -EINVAL || err == -EACCES)
-		return diag_err(diag, err, "this kernel does not take the BPF programs: Linux 6.6 or later with BTF is needed "
-					   "(run with -vv for the kernel's words)");
-	return diag_err(diag, err, "cannot load the BPF programs: %s (run with -vv for the kernel's words)", strerror(-err));
+		return diag_err(diag, err,
+				"this kernel does not take the BPF programs: Linux 6.6 or later with BTF is needed "
+				"(run with -vv for the kernel's words)");
+	return diag_err(diag, err, "cannot load the BPF programs: %s (run with -vv for the kernel's words)",
+			strerror(-err));
 }
 
 int attach_new(const struct attach_settings *settings, struct attach **ret_attach, struct diag *diag)
@@ -120,7 +123,8 @@ int attach_add_process(struct attach *attach, uint32_t tgid)
 {
 	struct vt_process_state state = { 0 };
 
-	return bpf_map__update_elem(attach->skel->maps.processes, &tgid, sizeof(tgid), &state, sizeof(state), BPF_NOEXIST);
+	return bpf_map__update_elem(attach->skel->maps.processes, &tgid, sizeof(tgid), &state, sizeof(state),
+				    BPF_NOEXIST);
 }
 
 void attach_remove_process(struct attach *attach, uint32_t tgid)
@@ -227,7 +231,8 @@ int attach_read_stats(const struct attach *attach, struct vt_stats *ret_stats)
 	values = calloc((size_t)cpus, sizeof(*values));
 	if (!values)
 		return -ENOMEM;
-	err = bpf_map__lookup_elem(attach->skel->maps.stats, &zero, sizeof(zero), values, (size_t)cpus * sizeof(*values), 0);
+	err = bpf_map__lookup_elem(attach->skel->maps.stats, &zero, sizeof(zero), values,
+				   (size_t)cpus * sizeof(*values), 0);
 	memset(ret_stats, 0, sizeof(*ret_stats));
 	for (int cpu = 0; !err && cpu < cpus; cpu++)
 		for (size_t i = 0; i < sizeof(*values) / sizeof(uint64_t); i++)

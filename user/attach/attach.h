@@ -17,8 +17,8 @@
 struct attach;
 
 struct attach_settings {
-	bool listed_only;  /* only processes given by attach_add_process() count */
-	bool follow;       /* and what they start */
+	bool listed_only; /* only processes given by attach_add_process() count */
+	bool follow;	  /* and what they start */
 	uint32_t own_tgid;
 	size_t ring_bytes; /* power of two, at least a page */
 };
@@ -37,7 +37,8 @@ bool attach_has_process(const struct attach *attach, uint32_t tgid);
  * -errno with a text. The library may be freed afterwards.
  */
 int attach_library(struct attach *attach, const struct library *library, struct diag *diag);
-uint64_t attach_library_since(const struct attach *attach, dev_t dev, ino_t ino); /* CLOCK_MONOTONIC; 0: it is not probed */
+uint64_t attach_library_since(const struct attach *attach, dev_t dev,
+			      ino_t ino); /* CLOCK_MONOTONIC; 0: it is not probed */
 
 void attach_enable(struct attach *attach);
 void attach_disable(struct attach *attach);

@@ -63,7 +63,8 @@ int child_user_find(const char *name, bool as_root, struct child_user *ret_user,
 		return 0;
 	entry = getpwuid(uid);
 	if (!entry)
-		return diag_err(diag, -ENOENT, "SUDO_UID=%s: there is no such user; say -u USER or --as-root", sudo_uid);
+		return diag_err(diag, -ENOENT, "SUDO_UID=%s: there is no such user; say -u USER or --as-root",
+				sudo_uid);
 	return user_from(entry, ret_user);
 }
 
@@ -124,7 +125,8 @@ static int become(const struct child_user *user)
 }
 
 /* In the child: waits for the word, then becomes the command. Whatever fails is told as an errno. */
-static void __attribute__((noreturn)) run_command(char *const *argv, const struct child_user *user, int go_fd, int error_fd)
+static void __attribute__((noreturn))
+run_command(char *const *argv, const struct child_user *user, int go_fd, int error_fd)
 {
 	char **environment = child_environment(user);
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
@@ -151,12 +153,13 @@ static void __attribute__((noreturn)) run_command(char *const *argv, const struc
 	_exit(err == -ENOENT ? STATUS_COMMAND_MISSING : STATUS_COMMAND_UNUSABLE);
 }
 
-int child_hold(char *const *argv, const struct child_user *user, bool stdout_to_stderr, struct child *ret_child, struct diag *diag)
+int child_hold(char *const *argv, const struct child_user *user, bool stdout_to_stderr, struct child *ret_child,
+	       struct diag *diag)
 {
 	int go[2] = { -1, -1 }, error[2] = { -1, -1 }, err = 0;
 	pid_t pid;
 
-	*ret_child = (struct child){ .pidfd = -1, .go_fd = -1, .error_fd = -1 };
+	*ret_child = (struct child) { .pidfd = -1, .go_fd = -1, .error_fd = -1 };
 	if (pipe2(go, O_CLOEXEC) || pipe2(error, O_CLOEXEC)) {
 		err = diag_err(diag, -errno, "cannot make a pipe: %s", strerror(errno));
 		goto out;

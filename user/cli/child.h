@@ -14,7 +14,7 @@
 struct child_user {
 	uid_t uid;
 	gid_t gid;
-	bool change;    /* false: as we are */
+	bool change; /* false: as we are */
 	char name[256];
 	char home[4096];
 	char shell[4096];
@@ -23,8 +23,8 @@ struct child_user {
 struct child {
 	pid_t pid; /* 0: none */
 	int pidfd;
-	int go_fd;     /* write end: a byte releases */
-	int error_fd;  /* read end: errno of a failed exec, or EOF */
+	int go_fd;    /* write end: a byte releases */
+	int error_fd; /* read end: errno of a failed exec, or EOF */
 	bool reaped;
 	int wait_status;
 };
@@ -36,7 +36,8 @@ struct child {
 int child_user_find(const char *name, bool as_root, struct child_user *ret_user, struct diag *diag);
 
 /* stdout_to_stderr: the product has stdout. ret_child is usable by child_fini even on failure. */
-int child_hold(char *const *argv, const struct child_user *user, bool stdout_to_stderr, struct child *ret_child, struct diag *diag);
+int child_hold(char *const *argv, const struct child_user *user, bool stdout_to_stderr, struct child *ret_child,
+	       struct diag *diag);
 
 /* The command's environment as child_hold will set it, NULL-terminated; the caller frees with child_environment_free. */
 char **child_environment(const struct child_user *user);

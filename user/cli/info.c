@@ -18,7 +18,8 @@ int info_list_probes(void)
 
 	printf("%-32s %-10s %-8s %s\n", "CALL", "LIBRARY", "DOES", "MEMORY");
 	for (unsigned int id = 0; (row = probe_row(id)); id++)
-		printf("%-32s %-10s %-8s %s\n", row->symbol, layer_library(row->layer), row->op == VT_OP_ALLOC ? "allocate" : "free",
+		printf("%-32s %-10s %-8s %s\n", row->symbol, layer_library(row->layer),
+		       row->op == VT_OP_ALLOC ? "allocate" : "free",
 		       row->op == VT_OP_ALLOC ? kind_name(row->kind) : "any");
 	return done();
 }

@@ -22,7 +22,8 @@ static bool is_truth(const struct session *session, enum vt_layer layer)
 
 static void say_late(const struct library_news *news, uint64_t gap_ns, bool truth)
 {
-	const char *meaning = truth ? "calls made in between are unseen" : "calls made in between go by their driver call's name";
+	const char *meaning =
+		truth ? "calls made in between are unseen" : "calls made in between go by their driver call's name";
 	struct buf path = BUF_INIT;
 	char gap[DURATION_TEXT_BYTES];
 
@@ -34,13 +35,15 @@ static void say_late(const struct library_news *news, uint64_t gap_ns, bool trut
 }
 
 /* The mapping itself is the surest name of the file; the path serves when the process has gone on. As libraries_add(). */
-static int probe_news(struct session *session, const struct library_news *news, enum vt_layer layer, uint64_t *ret_since_ns)
+static int probe_news(struct session *session, const struct library_news *news, enum vt_layer layer,
+		      uint64_t *ret_since_ns)
 {
 	struct candidate candidate = { .shown_path = (char *)news->path, .layer = layer };
 	char *open_path = NULL;
 	int err;
 
-	if (asprintf(&open_path, "/proc/%" PRIu32 "/map_files/%" PRIx64 "-%" PRIx64, news->tgid, news->start, news->end) < 0)
+	if (asprintf(&open_path, "/proc/%" PRIu32 "/map_files/%" PRIx64 "-%" PRIx64, news->tgid, news->start,
+		     news->end) < 0)
 		return -ENOMEM;
 	candidate.open_path = open_path;
 	err = libraries_add(&session->libraries, &candidate, ret_since_ns);
@@ -55,7 +58,8 @@ static bool is_ours(const struct session *session, uint32_t tgid)
 {
 	const struct options *options = session->options;
 
-	if (!session_is_listed(session) || tgid == (uint32_t)session->child.pid || attach_has_process(session->attach, tgid))
+	if (!session_is_listed(session) || tgid == (uint32_t)session->child.pid ||
+	    attach_has_process(session->attach, tgid))
 		return true;
 	for (size_t i = 0; i < options->pid_count; i++)
 		if (options->pids[i] == (pid_t)tgid)

@@ -13,9 +13,10 @@
 #include "base/size.h"
 #include "probe/table.h"
 
-void libraries_init(struct libraries *ret_libraries, struct attach *attach, struct reader *reader, bool driver, bool runtime)
+void libraries_init(struct libraries *ret_libraries, struct attach *attach, struct reader *reader, bool driver,
+		    bool runtime)
 {
-	*ret_libraries = (struct libraries){ .attach = attach, .reader = reader };
+	*ret_libraries = (struct libraries) { .attach = attach, .reader = reader };
 	ret_libraries->wanted[VT_LAYER_DRIVER] = driver;
 	ret_libraries->wanted[VT_LAYER_RUNTIME] = runtime;
 }
@@ -48,16 +49,19 @@ static int attach_opened(struct libraries *libraries, const struct library *libr
 }
 
 /* A file that is probed already is known by a look, without reading it again: programs that start map it every time. */
-static int open_and_attach(struct libraries *libraries, const struct candidate *candidate, uint64_t *ret_since_ns, struct diag *diag)
+static int open_and_attach(struct libraries *libraries, const struct candidate *candidate, uint64_t *ret_since_ns,
+			   struct diag *diag)
 {
 	struct library *library;
 	struct stat st;
 	int err;
 
-	*ret_since_ns = stat(candidate->open_path, &st) ? 0 : attach_library_since(libraries->attach, st.st_dev, st.st_ino);
+	*ret_since_ns =
+		stat(candidate->open_path, &st) ? 0 : attach_library_since(libraries->attach, st.st_dev, st.st_ino);
 	if (*ret_since_ns)
 		return 0;
-	err = library_open(libraries->reader, candidate->open_path, candidate->shown_path, candidate->layer, &library, diag);
+	err = library_open(libraries->reader, candidate->open_path, candidate->shown_path, candidate->layer, &library,
+			   diag);
 	if (err)
 		return err;
 	err = attach_opened(libraries, library, diag);

@@ -11,14 +11,15 @@
 struct libraries {
 	struct attach *attach;
 	struct reader *reader;
-	bool wanted[VT_LAYER_RUNTIME + 1];   /* by enum vt_layer */
+	bool wanted[VT_LAYER_RUNTIME + 1]; /* by enum vt_layer */
 	unsigned int probed[VT_LAYER_RUNTIME + 1];
-	bool simulated;                      /* one of them is the simulated card */
+	bool simulated;				    /* one of them is the simulated card */
 	char *complaints[LIBRARIES_COMPLAINTS_MAX]; /* names of files that were said not to be probed */
 	size_t complaint_count;
 };
 
-void libraries_init(struct libraries *ret_libraries, struct attach *attach, struct reader *reader, bool driver, bool runtime);
+void libraries_init(struct libraries *ret_libraries, struct attach *attach, struct reader *reader, bool driver,
+		    bool runtime);
 void libraries_fini(struct libraries *libraries); /* safe on a zeroed object */
 
 /* A file the user named (--library): every failure is an error. */

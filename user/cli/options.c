@@ -48,7 +48,8 @@ static const struct argp_option argp_options[] = {
 	{ NULL, 0, NULL, 0, "Output:", 3 },
 	{ "format", 'o', "text|json|csv", 0, "Form of the output (default: text)", 3 },
 	{ "output", KEY_OUTPUT, "FILE", 0, "Write it to a new file instead of stdout", 3 },
-	{ "min-size", KEY_MIN_SIZE, "SIZE", 0, "Tell only of blocks of at least SIZE (totals count all): 4096, 64K, 1.5G", 3 },
+	{ "min-size", KEY_MIN_SIZE, "SIZE", 0,
+	  "Tell only of blocks of at least SIZE (totals count all): 4096, 64K, 1.5G", 3 },
 	{ "kind", KEY_KIND, "KIND", 0, "Tell only of device, managed, pinned or pool memory (totals count all)", 3 },
 	{ "bytes", KEY_BYTES, NULL, 0, "Exact bytes in text", 3 },
 	{ "color", KEY_COLOR, "auto|always|never", 0, "Colours in text", 3 },
@@ -66,12 +67,14 @@ static const char argp_args[] = "-p PID[,PID]... [INTERVAL [COUNT]]\n-- CMD ARGS
 
 static const char argp_doc[] =
 	"Traces every byte of CUDA memory that programs allocate, from outside of them.\v"
-	"Without -p and CMD the whole machine is traced. One line per event as it happens, the ledger at the end; Ctrl-C is a "
+	"Without -p and CMD the whole machine is traced. One line per event as it happens, the ledger at the end; "
+	"Ctrl-C is a "
 	"normal end. With INTERVAL (seconds), the ledger every INTERVAL instead, COUNT times.\n\n"
 	"  vramtrace -- python3 train.py      a program, from its first instruction\n"
 	"  vramtrace -p 4711                  a running program\n"
 	"  vramtrace -o json --output f.json  the whole machine, as JSON lines\n\n"
-	"Exit status: 0, 1 failed, 2 usage, 3 data lost under --strict; with CMD its own (128+N for a signal, 126 or 127 if it "
+	"Exit status: 0, 1 failed, 2 usage, 3 data lost under --strict; with CMD its own (128+N for a signal, 126 or "
+	"127 if it "
 	"cannot start). More in vramtrace(8).";
 
 static bool is_named(const struct options *options, long pid)
@@ -156,7 +159,9 @@ static void parse_positional(struct argp_state *state, const char *text, struct 
 
 	if (state->arg_num == 0) {
 		if (duration_parse(text, &options->interval_ns))
-			argp_error(state, "%s: expected INTERVAL in seconds; a command to trace goes after --, like: vramtrace -- %s",
+			argp_error(state,
+				   "%s: expected INTERVAL in seconds; a command to trace goes after --, like: "
+				   "vramtrace -- %s",
 				   text, text);
 		return;
 	}
@@ -289,7 +294,7 @@ void options_parse(int argc, char **argv, struct options *ret_options)
 	static const struct argp argp = { argp_options, parse_option, argp_args, argp_doc, NULL, NULL, NULL };
 	int own_argc;
 
-	*ret_options = (struct options){
+	*ret_options = (struct options) {
 		.driver = true,
 		.runtime = true,
 		.follow = true,

@@ -25,13 +25,13 @@ struct options {
 	const char *libraries[OPTIONS_LIBRARIES_MAX];
 	size_t library_count;
 
-	bool driver;  /* --layer */
+	bool driver; /* --layer */
 	bool runtime;
 	bool follow;
 	bool strict;
 	uint64_t duration_ns; /* 0: no limit */
 	uint64_t interval_ns; /* 0: events, no tables */
-	uint64_t count;       /* of tables; 0: no limit */
+	uint64_t count;	      /* of tables; 0: no limit */
 	uint64_t ring_bytes;
 
 	const char *format;

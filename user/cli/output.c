@@ -51,12 +51,14 @@ int output_open(const char *path, struct diag *diag)
 		fd = open(path, flags | O_CREAT | O_EXCL, 0640);
 	if (fd < 0) {
 		if (errno == EEXIST)
-			return diag_err(diag, -EEXIST, "--output %s: exists already and is not overwritten; name another file", path);
+			return diag_err(diag, -EEXIST,
+					"--output %s: exists already and is not overwritten; name another file", path);
 		return diag_err(diag, -errno, "--output %s: %s", path, strerror(errno));
 	}
 	if (geteuid() == 0 && id_of("SUDO_UID") > 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) &&
 	    fchown(fd, (uid_t)id_of("SUDO_UID"), (gid_t)id_of("SUDO_GID"))) {
-		int err = diag_err(diag, -errno, "--output %s: cannot give it to the calling user: %s", path, strerror(errno));
+		int err = diag_err(diag, -errno, "--output %s: cannot give it to the calling user: %s", path,
+				   strerror(errno));
 
 		close(fd);
 		return err;

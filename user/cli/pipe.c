@@ -27,7 +27,7 @@ int pipe_init(struct pipe_line *ret_pipe, struct callers *callers, struct sink *
 {
 	struct ledger_settings settings = { .driver_probed = driver_probed, .fn = on_notice, .ctx = ret_pipe };
 
-	*ret_pipe = (struct pipe_line){ .callers = callers, .sink = sink };
+	*ret_pipe = (struct pipe_line) { .callers = callers, .sink = sink };
 	decoder_init(&ret_pipe->decoder, on_event, ret_pipe);
 	return ledger_new(&settings, &ret_pipe->ledger);
 }
@@ -37,7 +37,7 @@ void pipe_fini(struct pipe_line *pipe)
 	ledger_free(pipe->ledger);
 	sink_free(pipe->sink);
 	decoder_fini(&pipe->decoder);
-	*pipe = (struct pipe_line){ 0 };
+	*pipe = (struct pipe_line) { 0 };
 }
 
 void pipe_record(void *ctx, const void *data, size_t length)
@@ -49,7 +49,9 @@ void pipe_record(void *ctx, const void *data, size_t length)
 
 void pipe_lost(struct pipe_line *pipe, enum lost_cause cause, uint64_t count)
 {
-	struct event event = { .kind = EVENT_LOST, .time_ns = clock_mono_ns(), .lost_cause = cause, .lost_count = count };
+	struct event event = {
+		.kind = EVENT_LOST, .time_ns = clock_mono_ns(), .lost_cause = cause, .lost_count = count
+	};
 
 	if (count)
 		on_event(pipe, &event);

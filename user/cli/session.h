@@ -24,16 +24,16 @@ struct session {
 	struct libraries libraries;
 	struct child_user user;
 	struct child child;
-	int *target_fds;  /* pidfds of -p, -1 when ended */
+	int *target_fds; /* pidfds of -p, -1 when ended */
 	size_t target_count;
 	size_t targets_alive;
-	int output_fd;    /* -1: stdout */
+	int output_fd;	   /* -1: stdout */
 	struct gpus *gpus; /* NULL: no answer */
 	char host[256];
 
-	uint64_t begin_ns;     /* CLOCK_MONOTONIC: probes enabled */
-	struct vt_stats told;  /* kernel-side losses that are in the ledger already */
-	uint64_t news_lost;    /* of mappings, when libraries were last looked for because of it */
+	uint64_t begin_ns;    /* CLOCK_MONOTONIC: probes enabled */
+	struct vt_stats told; /* kernel-side losses that are in the ledger already */
+	uint64_t news_lost;   /* of mappings, when libraries were last looked for because of it */
 	const char *exit_reason;
 };
 

@@ -55,7 +55,9 @@ static int read_identity(uint32_t pid, struct identity *ret)
 /* What the driver says the process holds, and that we did not see it come: the first thing told of it. */
 static void tell_attached(struct session *session, const struct identity *identity)
 {
-	struct sink_attached attached = { .tgid = identity->tgid, .ns_tgid = identity->ns_tgid, .comm = identity->comm };
+	struct sink_attached attached = { .tgid = identity->tgid,
+					  .ns_tgid = identity->ns_tgid,
+					  .comm = identity->comm };
 
 	attached.time_ns = clock_mono_ns();
 	attached.nvml_answers = session->gpus != NULL;
@@ -110,7 +112,8 @@ static bool take_descendant(struct session *session, const struct identity *iden
 {
 	struct descent *descent = ctx;
 
-	if (!attach_has_process(session->attach, identity->parent) || attach_has_process(session->attach, identity->tgid))
+	if (!attach_has_process(session->attach, identity->parent) ||
+	    attach_has_process(session->attach, identity->tgid))
 		return false;
 	if (attach_add_process(session->attach, identity->tgid))
 		return false;
@@ -128,24 +131,29 @@ static int add_target(struct session *session, pid_t pid, bool *ret_has_cuda, st
 	int fd, err;
 
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	err = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM) ? -errno : read_identity((uint32_t)pid, &identity);
+	err = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+		      ? -errno
+		      : read_identity((uint32_t)pid, &identity);
 	if (err) {
 		cleanup_close(&fd);
 		if (err != -ESRCH)
-			return diag_err(diag, err, "-p %d: cannot watch it: %s (see ulimit -n)", (int)pid, strerror(-err));
+			return diag_err(diag, err, "-p %d: cannot watch it: %s (see ulimit -n)", (int)pid,
+					strerror(-err));
 		return diag_err(diag, -ESRCH, "-p %d: there is no such process", (int)pid);
 	}
 	if (fd < 0 || identity.tgid != (uint32_t)pid) {
 		cleanup_close(&fd);
-		return diag_err(diag, -ESRCH, "-p %d: this is a thread; its process is %" PRIu32, (int)pid, identity.tgid);
+		return diag_err(diag, -ESRCH, "-p %d: this is a thread; its process is %" PRIu32, (int)pid,
+				identity.tgid);
 	}
 	session->target_fds[session->target_count++] = fd;
 	session->targets_alive++;
 	err = attach_add_process(session->attach, identity.tgid);
 	if (err && err != -EEXIST)
 		return diag_err(diag, err, "-p %d: %s", (int)pid, strerror(-err));
-	if (poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1)
-		attach_remove_process(session->attach, identity.tgid); /* ended before it was listed: its id is anyone's now */
+	if (poll(&(struct pollfd) { .fd = fd, .events = POLLIN }, 1, 0) == 1)
+		attach_remove_process(session->attach,
+				      identity.tgid); /* ended before it was listed: its id is anyone's now */
 	tell_attached(session, &identity);
 	if (take_in(session, &identity))
 		*ret_has_cuda = true;
@@ -240,7 +248,8 @@ static bool look_again(struct session *session, const struct identity *identity,
 	candidates_fini(&candidates);
 	if (!missed)
 		return false;
-	log_info("process %" PRIu32 " had mapped a CUDA library unnoticed, for the news were lost: its calls until now are unseen",
+	log_info("process %" PRIu32
+		 " had mapped a CUDA library unnoticed, for the news were lost: its calls until now are unseen",
 		 identity->tgid);
 	ledger_attach_late(session->pipe.ledger, identity->tgid, identity->ns_tgid, 0, identity->comm);
 	return true;

@@ -225,7 +225,9 @@ static int start_status(const struct session *session, int err)
 
 int trace_run(const struct options *options)
 {
-	struct session session = { .options = options, .output_fd = -1, .child = { .pidfd = -1, .go_fd = -1, .error_fd = -1 } };
+	struct session session = { .options = options,
+				   .output_fd = -1,
+				   .child = { .pidfd = -1, .go_fd = -1, .error_fd = -1 } };
 	struct diag diag = { .text = "" };
 	int status, err, written;
 

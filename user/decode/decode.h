@@ -21,10 +21,10 @@ struct decoder {
 	void *ctx;
 	uint32_t *lost_seen; /* per CPU, grown on demand */
 	uint32_t cpu_count;
-	uint64_t delivered;  /* good records */
-	uint64_t bad;        /* refused ones */
-	uint64_t lost_ring;  /* told as LOST events so far */
-	uint64_t last_ns;    /* time of the newest good record: the time of losses that have none of their own */
+	uint64_t delivered; /* good records */
+	uint64_t bad;	    /* refused ones */
+	uint64_t lost_ring; /* told as LOST events so far */
+	uint64_t last_ns;   /* time of the newest good record: the time of losses that have none of their own */
 };
 
 void decoder_init(struct decoder *decoder, decode_fn *fn, void *ctx);

@@ -9,9 +9,9 @@
 /* What happened, as a plain value: no pointer into the ring, valid as long as its owner keeps it. */
 
 enum event_kind {
-	EVENT_ALLOC,        /* a successful allocation */
+	EVENT_ALLOC,	    /* a successful allocation */
 	EVENT_ALLOC_FAILED, /* result says why */
-	EVENT_FREE,         /* a successful free */
+	EVENT_FREE,	    /* a successful free */
 	EVENT_FREE_FAILED,
 	EVENT_PROCESS, /* first news of a process */
 	EVENT_FORK,
@@ -21,29 +21,29 @@ enum event_kind {
 };
 
 enum lost_cause {
-	LOST_RING,        /* the ring buffer was full */
-	LOST_NESTED,      /* calls nested too deep */
-	LOST_STATE,       /* no memory for a thread's state */
-	LOST_PROCESS,     /* the process table was full */
-	LOST_RETURN,      /* a call's return was never seen */
-	LOST_READ,        /* a result could not be read from user memory */
-	LOST_BAD_RECORD,  /* a record that decode does not accept */
-	LOST_MEMORY,      /* the tracer ran out of memory */
-	LOST_OUTPUT,      /* the reader of our output was too slow */
+	LOST_RING,	 /* the ring buffer was full */
+	LOST_NESTED,	 /* calls nested too deep */
+	LOST_STATE,	 /* no memory for a thread's state */
+	LOST_PROCESS,	 /* the process table was full */
+	LOST_RETURN,	 /* a call's return was never seen */
+	LOST_READ,	 /* a result could not be read from user memory */
+	LOST_BAD_RECORD, /* a record that decode does not accept */
+	LOST_MEMORY,	 /* the tracer ran out of memory */
+	LOST_OUTPUT,	 /* the reader of our output was too slow */
 	LOST_CAUSE_COUNT,
 };
 
 struct event {
 	enum event_kind kind;
-	uint32_t tgid;    /* 0: of no known process (LOST) */
+	uint32_t tgid; /* 0: of no known process (LOST) */
 	uint32_t tid;
 	uint64_t time_ns; /* CLOCK_MONOTONIC; of a call: its return */
 
 	/* calls */
 	uint64_t enter_ns;
-	uint16_t row;       /* valid probe rows, checked by decode */
+	uint16_t row; /* valid probe rows, checked by decode */
 	uint16_t outer_row;
-	uint8_t flags;      /* enum vt_record_flag */
+	uint8_t flags; /* enum vt_record_flag */
 	uint8_t frame_count;
 	int32_t result;
 	uint64_t addr;

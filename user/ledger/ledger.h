@@ -34,12 +34,15 @@ int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, u
 /* Views, valid until the next apply. Processes in order of appearance, ended ones included. */
 size_t ledger_process_count(const struct ledger *ledger);
 const struct process *ledger_process(const struct ledger *ledger, size_t index);
-size_t ledger_running_count(const struct ledger *ledger); /* not ended, and has made a probed call */
-uint64_t ledger_lost(const struct ledger *ledger);        /* sum of all LOST counts */
+size_t ledger_running_count(const struct ledger *ledger);  /* not ended, and has made a probed call */
+uint64_t ledger_lost(const struct ledger *ledger);	   /* sum of all LOST counts */
 uint64_t ledger_lost_unknown(const struct ledger *ledger); /* of these, those of no known process */
 uint64_t ledger_lost_of(const struct ledger *ledger, enum lost_cause cause);
-uint64_t ledger_forgotten(const struct ledger *ledger);   /* ended processes dropped from the list, which is bounded (65536) */
-bool ledger_complete(const struct ledger *ledger, const struct process *process); /* no loss, nothing uncovered, not attached late; NULL: no loss at all */
+uint64_t
+ledger_forgotten(const struct ledger *ledger); /* ended processes dropped from the list, which is bounded (65536) */
+bool ledger_complete(
+	const struct ledger *ledger,
+	const struct process *process); /* no loss, nothing uncovered, not attached late; NULL: no loss at all */
 
 /* Live blocks of a process, any order, for checks and later stages. */
 struct block {

@@ -15,13 +15,13 @@ struct process;
 
 enum notice_kind {
 	NOTICE_ALLOC,
-	NOTICE_FREE,           /* a block left the ledger */
+	NOTICE_FREE, /* a block left the ledger */
 	NOTICE_FREE_FAILED,
 	NOTICE_FREE_UNMATCHED, /* a successful free of an address that the ledger does not have */
 	NOTICE_ALLOC_FAILED,
-	NOTICE_UNCOVERED,      /* a runtime call that no driver call stood under, although the driver is probed */
+	NOTICE_UNCOVERED, /* a runtime call that no driver call stood under, although the driver is probed */
 	NOTICE_LOST,
-	NOTICE_PROCESS,        /* a process appears (first probed call, fork, exec) or ends: see process->ended */
+	NOTICE_PROCESS, /* a process appears (first probed call, fork, exec) or ends: see process->ended */
 };
 
 enum placement {
@@ -54,30 +54,30 @@ enum notice_layer {
 
 struct notice {
 	enum notice_kind kind;
-	uint64_t time_ns;             /* CLOCK_MONOTONIC */
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint32_t tid;
 	const struct process *process; /* NULL only for LOST of no known process */
 
-	const char *api;              /* outermost call as exported; NULL for exit, exec */
+	const char *api; /* outermost call as exported; NULL for exit, exec */
 	enum notice_layer layer;
-	uint64_t duration_ns;         /* of the call */
-	const struct caller *caller;  /* NULL where no call was made */
+	uint64_t duration_ns;	     /* of the call */
+	const struct caller *caller; /* NULL where no call was made */
 
 	/* the block: ALLOC, FREE; addr also of FREE_FAILED and FREE_UNMATCHED; size also of ALLOC_FAILED */
-	uint64_t id;                  /* unique in one run, from 1 */
+	uint64_t id; /* unique in one run, from 1 */
 	uint64_t addr;
 	uint64_t size;
 	enum vt_kind memory_kind;
 	enum placement placement;
 	enum purpose purpose;
-	uint64_t age_ns;              /* FREE */
-	enum free_reason reason;      /* FREE */
-	uint64_t live_bytes;          /* of the process after this event; ALLOC, FREE */
+	uint64_t age_ns;	 /* FREE */
+	enum free_reason reason; /* FREE */
+	uint64_t live_bytes;	 /* of the process after this event; ALLOC, FREE */
 
-	int error;                    /* *_FAILED */
+	int error; /* *_FAILED */
 	enum vt_layer error_layer;
 
-	enum lost_cause lost_cause;   /* LOST */
+	enum lost_cause lost_cause; /* LOST */
 	uint64_t lost_count;
 
 	enum event_kind process_event; /* PROCESS: EVENT_PROCESS (first news), EVENT_FORK, EVENT_EXEC or EVENT_EXIT */
@@ -86,7 +86,7 @@ struct notice {
 typedef void notice_fn(void *ctx, const struct notice *notice);
 
 const char *placement_name(enum placement placement); /* "vram", ... */
-const char *purpose_name(enum purpose purpose);       /* "model_weights", ... for JSON */
+const char *purpose_name(enum purpose purpose);	      /* "model_weights", ... for JSON */
 const char *purpose_title(enum purpose purpose);      /* "ModelWeights", ... for people */
 const char *free_reason_name(enum free_reason reason);
 const char *notice_layer_name(enum notice_layer layer);

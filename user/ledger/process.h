@@ -15,10 +15,10 @@ struct tally {
 
 /* Sums of one slice (a kind, a caller) of a process' memory. */
 struct slice {
-	struct tally live;      /* now; after the end of the process: 0 */
+	struct tally live;	/* now; after the end of the process: 0 */
 	struct tally allocated; /* ever */
-	uint64_t peak_bytes;    /* of this slice's live bytes */
-	struct tally at_exit;   /* what the end of the process took away */
+	uint64_t peak_bytes;	/* of this slice's live bytes */
+	struct tally at_exit;	/* what the end of the process took away */
 };
 
 struct caller_slice {
@@ -39,12 +39,12 @@ struct process {
 	uint32_t ns_tgid;
 	uint32_t parent_tgid;
 	uint32_t uid;
-	uint64_t start_ns;   /* CLOCK_BOOTTIME; 0 unknown */
+	uint64_t start_ns; /* CLOCK_BOOTTIME; 0 unknown */
 	char comm[17];
 	bool ended;
-	bool attached_late;  /* it ran before the probes: what it held then is unseen */
-	int32_t exit_code;   /* ended: as in wait(2), or PROCESS_EXIT_UNKNOWN */
-	uint64_t first_ns;   /* of our first news of it, CLOCK_MONOTONIC */
+	bool attached_late; /* it ran before the probes: what it held then is unseen */
+	int32_t exit_code;  /* ended: as in wait(2), or PROCESS_EXIT_UNKNOWN */
+	uint64_t first_ns;  /* of our first news of it, CLOCK_MONOTONIC */
 	uint64_t ended_ns;
 
 	struct slice total;
@@ -52,15 +52,15 @@ struct process {
 	struct caller_slice *by_caller;
 	size_t caller_count;
 
-	uint64_t failed;          /* failed allocations */
+	uint64_t failed; /* failed allocations */
 	uint64_t failed_frees;
 	uint64_t unmatched_frees;
 	uint64_t uncovered;
-	uint64_t lost;            /* events lost of this process; those of no known process are only in ledger_lost() */
-	uint64_t zero_sized;      /* successful allocations of nothing (NULL pointer) */
-	uint64_t calls;           /* all call events */
-	bool has_cuda;            /* made at least one probed call */
-	void *books;              /* the ledger's own */
+	uint64_t lost;	     /* events lost of this process; those of no known process are only in ledger_lost() */
+	uint64_t zero_sized; /* successful allocations of nothing (NULL pointer) */
+	uint64_t calls;	     /* all call events */
+	bool has_cuda;	     /* made at least one probed call */
+	void *books;	     /* the ledger's own */
 };
 
 #endif

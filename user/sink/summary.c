@@ -263,7 +263,9 @@ void text_summary(struct sink *sink, const struct ledger *ledger, const struct s
 		buf_char(&sink->line, '\n');
 	text_losses(sink, ledger);
 	if (end->mappings_lost)
-		buf_printf(&sink->line, "lost: %llu mapping events: callers may be shown as ?, and a new library may have been missed\n",
+		buf_printf(&sink->line,
+			   "lost: %llu mapping events: callers may be shown as ?, and a new library may have been "
+			   "missed\n",
 			   (unsigned long long)end->mappings_lost);
 	sink_emit(sink);
 }

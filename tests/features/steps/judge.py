@@ -50,11 +50,13 @@ def layer_told(context, layer):
     context.expected = judge(context, layer)
 
 
+def nameless(counts):
+    return Counter(item[:4] for item in counts.elements())
+
+
 @then("every call is told to the byte, whatever its name")
 def bytes_told(context):
     """Where the log cannot know which names a tracer can see: address, size, kind and process alone."""
-    def nameless(counts):
-        return Counter(item[:4] for item in counts.elements())
     expected, told = Expected(seen_calls(context, "driver")), Told(told_events(context))
     problems = difference("allocs", nameless(expected.allocs), nameless(told.allocs))
     problems += difference("frees", expected.frees, told.frees)
@@ -165,12 +167,15 @@ def later_told(context):
 
 @then("at most {count:d} calls at the start are missing")
 def start_missing(context, count):
-    """The calls that are told are all calls from some point on, and that point is early."""
-    made, events = seen_calls(context), told_events(context)
+    """The calls that are told are all calls from some point on, and that point is early. (The driver may be probed a moment
+    before the runtime: then the first call has the driver's name only.)"""
+    made, told = seen_calls(context, "driver"), Told(told_events(context))
     for missing in range(count + 1):
-        if not compare(Expected(made[missing:]), Told(events)):
+        expected = Expected(made[missing:])
+        if nameless(expected.allocs) == nameless(told.allocs) and expected.frees == told.frees and \
+           expected.unmatched == told.unmatched:
             return
-    raise AssertionError("\n".join(compare(Expected(made), Told(events))))
+    raise AssertionError("\n".join(compare(Expected(made), told)))
 
 
 @then("what was left but one in flight is told as freed by exit")
