@@ -14,16 +14,44 @@ union call_record {
 
 #define FRAMES_AT (sizeof(struct vt_call) / 8)
 
+/* A saved frame pointer and the return address above it: from the copy of the stack where it reaches so far, else from the stack. */
+static __always_inline int read_frame(const struct thread *thread, __u64 base, __u64 at, __u64 frame[2])
+{
+	__u64 word = (at - base) / 8;
+
+	if (at >= base && !((at - base) & 7) && word < STACK_WORDS - 1) {
+		frame[0] = thread->stack[word & (STACK_WORDS - 1)];
+		frame[1] = thread->stack[(word + 1) & (STACK_WORDS - 1)];
+		return 0;
+	}
+	return bpf_probe_read_user(frame, 16, (const void *)at);
+}
+
+/* By frame pointer, which both libraries keep, and as far as others do. The copy spares a read per frame. */
+static __always_inline void walk_frames(struct pt_regs *ctx, struct thread *thread)
+{
+	__u64 sp = PT_REGS_SP(ctx), at = PT_REGS_FP(ctx), base = sp;
+	__u64 frame[2];
+
+	if (bpf_probe_read_user(thread->stack, sizeof(thread->stack), (const void *)sp))
+		base = -1; /* near the end of the stack: nothing lies in the copy */
+	for (int i = 1; i < VT_FRAMES_MAX; i++) {
+		if (at < sp || read_frame(thread, base, at, frame))
+			return;
+		if (!frame[1] || frame[0] <= at || frame[0] - at > FRAME_BYTES_MAX)
+			return;
+		thread->frames[i] = frame[1];
+		thread->frame_count = i + 1;
+		at = frame[0];
+	}
+}
+
 /*
  * Return addresses of the outermost call. At a runtime call's entry the first one is the caller, exactly. A driver call may come from a
- * runtime that is linked statically or not probed: its frames are walked by frame pointer, which both libraries keep, so that the
- * user side can choose the first one outside of them.
+ * runtime that is linked statically or not probed: its frames are walked, so that the user side can choose the first one outside.
  */
 static __always_inline void keep_frames(struct pt_regs *ctx, struct thread *thread, __u8 layer)
 {
-	__u64 frame[2] = { PT_REGS_FP(ctx), 0 }; /* saved frame pointer, return address */
-	__u64 here;
-
 	thread->frame_count = 0;
 #if defined(__TARGET_ARCH_x86)
 	if (bpf_probe_read_user(&thread->frames[0], 8, (const void *)PT_REGS_SP(ctx)))
@@ -32,17 +60,8 @@ static __always_inline void keep_frames(struct pt_regs *ctx, struct thread *thre
 	thread->frames[0] = PT_REGS_RET(ctx);
 #endif
 	thread->frame_count = 1;
-	if (layer != VT_LAYER_DRIVER)
-		return;
-	for (int i = 1; i < VT_FRAMES_MAX; i++) {
-		here = frame[0];
-		if (here < PT_REGS_SP(ctx) || bpf_probe_read_user(frame, sizeof(frame), (const void *)here))
-			return;
-		if (!frame[1] || frame[0] <= here || frame[0] - here > FRAME_BYTES_MAX)
-			return;
-		thread->frames[i] = frame[1];
-		thread->frame_count = i + 1;
-	}
+	if (layer == VT_LAYER_DRIVER)
+		walk_frames(ctx, thread);
 }
 
 /* Calls that were left without a return (longjmp, C++ exception): their stack pointer is not above ours. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /* State of the calls a thread is in: a small stack, for a runtime call runs driver calls. Task-local: no contention, no leak. */
 
-#define CALL_DEPTH 8 /* power of two: indices are masked for the verifier */
+/* Powers of two: indices are masked for the verifier. */
+#define CALL_DEPTH 8
+#define STACK_WORDS 64
 
 /* What a call came to. */
 struct outcome {
@@ -32,6 +34,7 @@ struct thread {
 	__u32 frame_count;
 	__u64 frames[VT_FRAMES_MAX]; /* of calls[0] */
 	struct call calls[CALL_DEPTH];
+	__u64 stack[STACK_WORDS]; /* a copy of the top of the user stack, while frames are walked */
 };
 
 struct {

@@ -27,7 +27,7 @@ $(BENCH_O)/floor.bpf.o: tests/bench/floor.bpf.c
 $(BENCH_O)/floor: tests/bench/floor.c include/vramtrace/probes.def
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude $< -lbpf -lelf -lz -o $@
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Iinclude $< $(LIBS) -o $@
 
 $(BENCH_O)/attach_time: tests/bench/attach_time.c $(O)/libvramtrace.a
 	@mkdir -p $(@D)

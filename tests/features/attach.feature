@@ -38,6 +38,7 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     And <allocs> allocations and <frees> frees are told
     And the summary holds for every process what it held
     And the summary calls it complete
+    And vramtrace itself has said nothing on stderr
     And every event names the simulated card
 
     Examples: the shared runtime, and none

@@ -185,6 +185,6 @@ Feature: The ledger is true to the byte
   @S7 @long
   Scenario: ten million calls
     Given the simulation has VRAMSIM_LOG=
-    When vramtrace runs "asyncload 8 625000" with "--strict --min-size 1G"
+    When vramtrace runs "asyncload 8 625000" with "--strict --min-size 1G", for at most 500 seconds
     Then the exit status is 0
     And the summary counts as many calls as the program

@@ -53,6 +53,12 @@ def stdout_empty(context):
     assert not context.scene.tracer.out(), context.scene.tracer.out()
 
 
+@then("vramtrace itself has said nothing on stderr")
+def nothing_said(context):
+    said = [line for line in context.scene.tracer.err().split("\n") if line.startswith("vramtrace: ")]
+    assert not said, said
+
+
 @then("stderr is empty")
 def stderr_empty(context):
     assert not context.scene.tracer.err(), context.scene.tracer.err()

@@ -152,6 +152,12 @@ def run_command_with(context, command, options):
     context.status = tracer.wait(60)
 
 
+@when('vramtrace runs "{command:Text}" with "{options:Text}", for at most {seconds:d} seconds')
+def run_command_long(context, command, options, seconds):
+    tracer = context.scene.trace(tracer_options(context, "%s -- %s" % (options, command)))
+    context.status = tracer.wait(seconds)
+
+
 @when('vramtrace is called with "{options}"')
 def call(context, options):
     tracer = context.scene.trace(words(context, options))
