@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
-
 #include "ledger/ledger.h"
 
 #define NOTICES_MAX 8192

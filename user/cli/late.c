@@ -99,7 +99,8 @@ void session_late_libraries(struct session *session)
 	enum vt_layer layer;
 
 	while (callers_next_library(session->callers, &news))
-		if (library_name_matches(news.path, &layer) && (is_ours(session, news.tgid) || may_be_ours(session, &news)))
+		if (library_name_matches(news.path, &layer) &&
+		    (is_ours(session, news.tgid) || may_be_ours(session, &news)))
 			take_library(session, &news, layer);
 }
 
