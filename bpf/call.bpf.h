@@ -19,7 +19,7 @@ static __always_inline int read_frame(const struct thread *thread, __u64 base, _
 {
 	__u64 word = (at - base) / 8;
 
-	if (at >= base && !((at - base) & 7) && word < STACK_WORDS - 1) {
+	if (base != (__u64)-1 && !((at - base) & 7) && word < STACK_WORDS - 1) {
 		frame[0] = thread->stack[word & (STACK_WORDS - 1)];
 		frame[1] = thread->stack[(word + 1) & (STACK_WORDS - 1)];
 		return 0;
@@ -27,14 +27,12 @@ static __always_inline int read_frame(const struct thread *thread, __u64 base, _
 	return bpf_probe_read_user(frame, 16, (const void *)at);
 }
 
-/* By frame pointer, which both libraries keep, and as far as others do. The copy spares a read per frame. */
-static __always_inline void walk_frames(struct pt_regs *ctx, struct thread *thread)
+/* By frame pointer, which both libraries keep, and as far as others do. base: where the copy of the stack begins, -1: there is none. */
+static __always_inline void walk_frames(struct pt_regs *ctx, struct thread *thread, __u64 base)
 {
-	__u64 sp = PT_REGS_SP(ctx), at = PT_REGS_FP(ctx), base = sp;
+	__u64 sp = PT_REGS_SP(ctx), at = PT_REGS_FP(ctx);
 	__u64 frame[2];
 
-	if (bpf_probe_read_user(thread->stack, sizeof(thread->stack), (const void *)sp))
-		base = -1; /* near the end of the stack: nothing lies in the copy */
 	for (int i = 1; i < VT_FRAMES_MAX; i++) {
 		if (at < sp || read_frame(thread, base, at, frame))
 			return;
@@ -46,22 +44,38 @@ static __always_inline void walk_frames(struct pt_regs *ctx, struct thread *thre
 	}
 }
 
-/*
- * Return addresses of the outermost call. At a runtime call's entry the first one is the caller, exactly. A driver call may come from a
- * runtime that is linked statically or not probed: its frames are walked, so that the user side can choose the first one outside.
- */
-static __always_inline void keep_frames(struct pt_regs *ctx, struct thread *thread, __u8 layer)
+static __always_inline int keep_return_address(struct pt_regs *ctx, struct thread *thread, __u64 base)
 {
-	thread->frame_count = 0;
 #if defined(__TARGET_ARCH_x86)
-	if (bpf_probe_read_user(&thread->frames[0], 8, (const void *)PT_REGS_SP(ctx)))
-		return;
+	__u64 sp = PT_REGS_SP(ctx);
+
+	if (base != sp)
+		return bpf_probe_read_user(&thread->frames[0], 8, (const void *)sp);
+	thread->frames[0] = thread->stack[0];
 #else
 	thread->frames[0] = PT_REGS_RET(ctx);
 #endif
+	return 0;
+}
+
+/*
+ * Return addresses of the outermost call. At a runtime call's entry the first one is the caller, exactly. A driver call may come from a
+ * runtime that is linked statically or not probed: its frames are walked, so that the user side can choose the first one outside. One
+ * copy of the stack's top spares a read per frame.
+ */
+static __always_inline void keep_frames(struct pt_regs *ctx, struct thread *thread, __u8 layer)
+{
+	__u64 base = -1;
+
+	if (layer == VT_LAYER_DRIVER &&
+	    !bpf_probe_read_user(thread->stack, sizeof(thread->stack), (const void *)PT_REGS_SP(ctx)))
+		base = PT_REGS_SP(ctx);
+	thread->frame_count = 0;
+	if (keep_return_address(ctx, thread, base))
+		return;
 	thread->frame_count = 1;
 	if (layer == VT_LAYER_DRIVER)
-		walk_frames(ctx, thread);
+		walk_frames(ctx, thread, base);
 }
 
 /* Calls that were left without a return (longjmp, C++ exception): their stack pointer is not above ours. */
@@ -192,7 +206,7 @@ static __always_inline void tell(const struct thread *thread, const struct outco
 	if (count > VT_FRAMES_MAX)
 		count = VT_FRAMES_MAX;
 	for (int i = 0; i < VT_FRAMES_MAX; i++)
-		record.words[FRAMES_AT + i] = i < count ? thread->frames[i] : 0;
+		record.words[FRAMES_AT + i] = thread->frames[i]; /* sent are only `count` of them */
 	length = sizeof(record.call) + 8 * count;
 	if (length > sizeof(record))
 		return;

@@ -68,12 +68,14 @@ static bool is_ours(const struct session *session, uint32_t tgid)
 }
 
 /*
- * Gone, and nothing tells any more whether it was started by one of ours: what it used is probed for those to come. Not what
- * came before the probes were in effect: that was the loader asked for a list, NVML, or a stranger.
+ * Gone by now: nothing tells any more whether it was started by one of ours, and what it used is probed for those to come. But
+ * not what came and went before the probes were in effect: the loader that we asked for a list, NVML's child, or a stranger.
  */
-static bool may_be_ours(const struct session *session, const struct library_news *news)
+static bool concerns_us(const struct session *session, const struct library_news *news)
 {
-	return news->time_ns >= session->begin_ns && kill((pid_t)news->tgid, 0) && errno == ESRCH;
+	if (kill((pid_t)news->tgid, 0) && errno == ESRCH)
+		return news->time_ns >= session->begin_ns;
+	return is_ours(session, news->tgid);
 }
 
 static void take_library(struct session *session, const struct library_news *news, enum vt_layer layer)
@@ -99,8 +101,7 @@ void session_late_libraries(struct session *session)
 	enum vt_layer layer;
 
 	while (callers_next_library(session->callers, &news))
-		if (library_name_matches(news.path, &layer) &&
-		    (is_ours(session, news.tgid) || may_be_ours(session, &news)))
+		if (library_name_matches(news.path, &layer) && concerns_us(session, &news))
 			take_library(session, &news, layer);
 }
 
