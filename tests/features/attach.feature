@@ -131,6 +131,22 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     Then every later call is told as it was made
     And the summary calls nothing complete
 
+  @D1 @D7
+  Scenario: library files that were deleted while in use, and those that took their place
+    Given the simulated libraries lie in a folder of their own, late
+    And a running puppet
+    When the puppet does "load {folder}/late/libcudart.so.13"
+    And the puppet does "malloc 4096"
+    And the libraries in late are deleted and put there anew
+    And vramtrace watches the whole machine
+    And the puppet does "malloc 8192"
+    And a second program "dlopen 0 1 50 {folder}/late/libcudart.so.13" has run
+    And a second program "dlopen 0 2 50 {folder}/late/libcudart.so.13" has run
+    And vramtrace is stopped
+    Then stderr matches "mapped .*late/libcuda.so.1"
+    And the last program's 2 allocations and 2 frees are told
+    And there is an "alloc" event with size=8192
+
   @D1
   Scenario: dlopen in a command whose loader could not know
     Given the simulated libraries lie in a folder of their own, late

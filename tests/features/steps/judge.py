@@ -165,6 +165,13 @@ def later_told(context):
     assert not problems, "\n".join(problems)
 
 
+@then("the last program's {allocs:d} allocations and {frees:d} frees are told")
+def last_told(context, allocs, frees):
+    events = [event for event in context.scene.tracer.events() if event.get("pid") == context.second.pid]
+    assert sum(event["event"] == "alloc" for event in events) == allocs, events
+    assert sum(event["event"] == "free" for event in events) == frees, events
+
+
 @then("at most {count:d} calls at the start are missing")
 def start_missing(context, count):
     """The calls that are told are all calls from some point on, and that point is early. (The driver may be probed a moment

@@ -76,6 +76,14 @@ def own_libraries(context, folder):
     context.scene.settings["LD_LIBRARY_PATH"] = ""
 
 
+@when("the libraries in {folder} are deleted and put there anew")
+def replace_libraries(context, folder):
+    target = os.path.join(context.scene.folder, folder)
+    for name in os.listdir(target):
+        os.unlink(os.path.join(target, name))
+        shutil.copy(os.path.join(context.scene.build, "sim", name), target)
+
+
 @given('a running "{command}"')
 def running_program(context, command):
     argv = shlex.split(command)
@@ -277,7 +285,9 @@ def program_ends(context):
 @when('a second program "{name}" has run')
 def second_program(context, name):
     first = context.scene.target
-    assert context.scene.start([context.scene.program(name)]).wait() == 0
+    argv = words(context, name)
+    context.second = context.scene.start([context.scene.program(argv[0]), *argv[1:]])
+    assert context.second.wait() == 0
     context.scene.target = context.scene.actor = first
 
 
