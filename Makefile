@@ -51,7 +51,7 @@ VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unkn
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(O)/vramtrace $(O)/vramtrace.8 compile_commands.json ## build the tool and its manual (default)
+all: $(O)/vramtrace $(O)/vramtrace.8 $(O)/compile_commands.json ## build the tool and its manual (default)
 
 help: ## this list
 	@echo 'make [TARGET] [O=DIR] [SAN=address,undefined] [COVERAGE=1] [STATIC=1] [WERROR=1] [V=1]'
@@ -98,8 +98,8 @@ $(O)/vramtrace: $(O)/user/main.o $(O)/libvramtrace.a
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
-compile_commands.json: $(O)/user/main.o $(USER_OBJ)
-	@{ echo '['; cat $(^:.o=.cmd) | sed '$$ s/,$$//'; echo ']'; } > $(O)/$@
+$(O)/compile_commands.json: $(O)/user/main.o $(USER_OBJ)
+	@{ echo '['; cat $(^:.o=.cmd) | sed '$$ s/,$$//'; echo ']'; } > $@
 
 $(O)/vramtrace.8: tools/man/vramtrace.8.in include/vramtrace/probes.def tools/gen-probe-table
 	@mkdir -p $(@D)
