@@ -86,7 +86,6 @@ struct ledger {
 	struct arena arena;
 	struct processes processes;
 	uint64_t last_id;
-	size_t running; /* live processes with CUDA calls */
 	uint64_t lost[LOST_CAUSE_COUNT];
 	uint64_t lost_global; /* of these, those of no known process */
 };

@@ -204,10 +204,7 @@ void call_apply(struct ledger *ledger, const struct event *event, const struct c
 	call.process = life_process(ledger, event);
 	if (!call.process)
 		return;
-	if (!call.process->has_cuda) {
-		call.process->has_cuda = true;
-		ledger->running++;
-	}
+	call.process->has_cuda = true;
 	call.process->calls++;
 	switch (event->kind) {
 	case EVENT_ALLOC:

@@ -119,11 +119,6 @@ const struct process *ledger_process(const struct ledger *ledger, size_t index)
 	return index < ledger->processes.count ? ledger->processes.items[index] : NULL;
 }
 
-size_t ledger_running_count(const struct ledger *ledger)
-{
-	return ledger->running;
-}
-
 uint64_t ledger_lost(const struct ledger *ledger)
 {
 	uint64_t sum = 0;

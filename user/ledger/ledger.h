@@ -34,7 +34,6 @@ int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, u
 /* Views, valid until the next apply. Processes in order of appearance, ended ones included. */
 size_t ledger_process_count(const struct ledger *ledger);
 const struct process *ledger_process(const struct ledger *ledger, size_t index);
-size_t ledger_running_count(const struct ledger *ledger);  /* not ended, and has made a probed call */
 uint64_t ledger_lost(const struct ledger *ledger);	   /* sum of all LOST counts */
 uint64_t ledger_lost_unknown(const struct ledger *ledger); /* of these, those of no known process */
 uint64_t ledger_lost_of(const struct ledger *ledger, enum lost_cause cause);

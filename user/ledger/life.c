@@ -20,8 +20,6 @@ static void end_process(struct ledger *ledger, struct process *process, const st
 	process->ended = true;
 	process->ended_ns = event->time_ns;
 	process->exit_code = exit_code;
-	if (process->has_cuda)
-		ledger->running--;
 	ledger_tell_process(ledger, process, event);
 	processes_end(&ledger->processes, process);
 }

@@ -28,7 +28,7 @@ struct sink_settings {
 /* The end of a run, for the summary. */
 struct sink_end {
 	const char
-		*exit_reason; /* "child exited", "interrupted", "duration", "targets ended", "count", "output gone" */
+		*exit_reason; /* "command ended", "interrupted", "duration", "targets ended", "count", "output gone" */
 	uint64_t wall_ns;     /* length of the run */
 	uint64_t mappings_lost;
 	bool simulated; /* may have become known after the start */

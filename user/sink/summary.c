@@ -262,6 +262,9 @@ void text_summary(struct sink *sink, const struct ledger *ledger, const struct s
 	if (ledger_lost(ledger) || sink->dropped)
 		buf_char(&sink->line, '\n');
 	text_losses(sink, ledger);
+	if (ledger_forgotten(ledger))
+		buf_printf(&sink->line, "dropped: %llu processes that ended long ago are not in this list\n",
+			   (unsigned long long)ledger_forgotten(ledger));
 	if (end->mappings_lost)
 		buf_printf(&sink->line,
 			   "lost: %llu mapping events: callers may be shown as ?, and a new library may have been "

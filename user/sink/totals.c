@@ -31,6 +31,8 @@ static struct sums sum_up(const struct ledger *ledger)
 		sums.uncovered += process->uncovered;
 		sums.complete = sums.complete && ledger_complete(ledger, process);
 	}
+	if (ledger_forgotten(ledger))
+		sums.complete = false;
 	return sums;
 }
 
@@ -199,6 +201,7 @@ void totals_add(struct json *json, const struct ledger *ledger, uint64_t dropped
 {
 	struct sums sums = sum_up(ledger);
 
+	json_u64(json, "processes_dropped", ledger_forgotten(ledger));
 	json_u64(json, "live_bytes", sums.live.bytes);
 	json_u64(json, "live_count", sums.live.count);
 	json_u64(json, "allocated_bytes", sums.allocated.bytes);
