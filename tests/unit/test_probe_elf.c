@@ -140,6 +140,33 @@ static void classifies_first_instructions(void **state)
 	}
 }
 
+static void probes_the_jump_after_a_compare_with_memory(void **state)
+{
+	static const struct {
+		unsigned char code[12];
+		uint64_t further;
+	} cases[] = {
+		{ { 0x81, 0x3d, 1, 2, 3, 4, 5, 6, 7, 8, 0x74, 0x0c }, 10 },
+		{ { 0x81, 0x3d, 1, 2, 3, 4, 5, 6, 7, 8, 0x75, 0x0c }, 10 },
+		{ { 0x81, 0x3d, 1, 2, 3, 4, 5, 6, 7, 8, 0x0f, 0x84 }, 0 }, /* not a short jump */
+		{ { 0x83, 0x3d, 1, 2, 3, 4, 5, 6, 7, 8, 0x74, 0x0c }, 0 }, /* a shorter compare */
+		{ { 0x81, 0x3c, 1, 2, 3, 4, 5, 6, 7, 8, 0x74, 0x0c }, 0 }, /* not relative to the code */
+	};
+	struct made_elf made;
+	struct elf_exports exports;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		made_init(&made);
+		made_symbol(&made, 1, "cudaMalloc", STT_FUNC, 0x40, 16);
+		made_put(&made, MADE_TEXT + 0x40, cases[i].code, sizeof(cases[i].code));
+		assert_int_equal(exports_of(&made, VT_LAYER_RUNTIME, &exports), 0);
+		assert_int_equal(exports.exports[0].offset, MADE_TEXT + 0x40 + cases[i].further);
+		assert_int_equal(exports.exports[0].first_insn,
+				 cases[i].further ? ELF_INSN_EMULATED : ELF_INSN_STEPPED);
+	}
+}
+
 static void refuses_other_files(void **state)
 {
 	struct made_elf made;
@@ -285,12 +312,19 @@ static void reads_the_real_runtime(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_rows_of_one_layer),	 cmocka_unit_test(takes_only_defined_functions),
-		cmocka_unit_test(merges_rows_at_one_offset),	 cmocka_unit_test(sees_the_marker),
-		cmocka_unit_test(classifies_first_instructions), cmocka_unit_test(refuses_other_files),
-		cmocka_unit_test(output_is_set_only_on_success), cmocka_unit_test(places_prefer_symtab_and_coverage),
-		cmocka_unit_test(places_outside_the_code),	 cmocka_unit_test(long_names_are_cut),
-		cmocka_unit_test(every_truncation_ends_well),	 cmocka_unit_test(reads_the_real_runtime),
+		cmocka_unit_test(finds_rows_of_one_layer),
+		cmocka_unit_test(takes_only_defined_functions),
+		cmocka_unit_test(merges_rows_at_one_offset),
+		cmocka_unit_test(sees_the_marker),
+		cmocka_unit_test(classifies_first_instructions),
+		cmocka_unit_test(probes_the_jump_after_a_compare_with_memory),
+		cmocka_unit_test(refuses_other_files),
+		cmocka_unit_test(output_is_set_only_on_success),
+		cmocka_unit_test(places_prefer_symtab_and_coverage),
+		cmocka_unit_test(places_outside_the_code),
+		cmocka_unit_test(long_names_are_cut),
+		cmocka_unit_test(every_truncation_ends_well),
+		cmocka_unit_test(reads_the_real_runtime),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "probe/table.h"
@@ -55,11 +56,29 @@ static void names_of_columns(void **state)
 	assert_string_equal(kind_name((enum vt_kind)99), "unknown");
 }
 
+static void unprobed_calls_have_a_reason_and_no_row(void **state)
+{
+	const struct unprobed_row *row;
+	size_t count = 0;
+
+	(void)state;
+	for (; (row = unprobed_row(count)); count++) {
+		assert_true(row->layer == VT_LAYER_DRIVER || row->layer == VT_LAYER_RUNTIME);
+		assert_true(strlen(row->reason) > 10);
+		assert_int_equal(probe_row_find(row->symbol), -ENOENT);
+	}
+	assert_true(count > 100);
+	assert_null(unprobed_row(count + 1));
+	assert_string_equal(unprobed_row(0)->symbol, "cuMemAddressFree");
+	assert_string_equal(unprobed_row(0)->reason, "not yet: virtual memory management");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_are_found_by_name),
 		cmocka_unit_test(columns_are_the_table_s),
+		cmocka_unit_test(unprobed_calls_have_a_reason_and_no_row),
 		cmocka_unit_test(errors_have_names_per_layer),
 		cmocka_unit_test(names_of_columns),
 	};

@@ -12,7 +12,7 @@ static int done(void)
 	return fflush(stdout) || ferror(stdout) ? STATUS_FAILED : STATUS_OK;
 }
 
-int info_list_probes(void)
+static void list_probed(void)
 {
 	const struct probe_row *row;
 
@@ -21,6 +21,21 @@ int info_list_probes(void)
 		printf("%-32s %-10s %-8s %s\n", row->symbol, layer_library(row->layer),
 		       row->op == VT_OP_ALLOC ? "allocate" : "free",
 		       row->op == VT_OP_ALLOC ? kind_name(row->kind) : "any");
+}
+
+static void list_unprobed(void)
+{
+	const struct unprobed_row *row;
+
+	printf("\n%-44s %-10s %s\n", "CALL, NOT PROBED", "LIBRARY", "WHY");
+	for (size_t i = 0; (row = unprobed_row(i)); i++)
+		printf("%-44s %-10s %s\n", row->symbol, layer_library(row->layer), row->reason);
+}
+
+int info_list_probes(void)
+{
+	list_probed();
+	list_unprobed();
 	return done();
 }
 

@@ -8,6 +8,7 @@
 
 #define NOTES_BYTES_MAX 65536
 #define NAMES_BYTES_MAX (16u << 20) /* of an export table we search whole; libcuda has 60 KiB */
+#define CMP_BYTES 10		    /* of cmpl $imm32, disp32(%rip) */
 
 /* Exported by the simulated CUDA of tests/sim. */
 static const char marker[] = "vramtrace_simulated_cuda";
@@ -35,6 +36,22 @@ static enum elf_first_insn first_insn(const struct elf_file *file, uint64_t offs
 	if (!file->x86_64 || elf_file_read(file, code, sizeof(code), offset))
 		return ELF_INSN_UNKNOWN;
 	return classify(code);
+}
+
+/*
+ * Where the probe of the function at offset goes. In NVIDIA's drivers 470 to 550 each call begins with a cmpl to memory and a
+ * short jump: the kernel single-steps the one and emulates the other, before which registers and stack are still as the caller
+ * left them. On the jump a hit costs less than half.
+ */
+static uint64_t probe_offset(const struct elf_file *file, uint64_t offset)
+{
+	unsigned char code[CMP_BYTES + 1];
+
+	if (!file->x86_64 || elf_file_read(file, code, sizeof(code), offset))
+		return offset;
+	if (code[0] != 0x81 || code[1] != 0x3d || (code[CMP_BYTES] & 0xf0) != 0x70)
+		return offset;
+	return offset + CMP_BYTES;
 }
 
 /* Walks the notes of one segment. A build id longer than ours is cut: it is only compared with itself. */
@@ -126,7 +143,7 @@ static int scan_dynsym(const struct elf_file *file, const char *names, enum vt_l
 	elf_symbols_fini(&symbols);
 	for (uint32_t row = 0; !err && row < VT_PROBE_COUNT; row++) {
 		if (found[row])
-			add_export(file, row, offsets[row], exports);
+			add_export(file, row, probe_offset(file, offsets[row]), exports);
 	}
 	return err;
 }

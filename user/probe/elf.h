@@ -24,9 +24,9 @@ enum elf_first_insn {
 };
 
 struct elf_export {
-	uint64_t offset;     /* in the file, of the first instruction */
-	uint32_t row;	     /* enum vt_probe */
-	uint32_t first_insn; /* enum elf_first_insn */
+	uint64_t offset; /* in the file, of the probed instruction: the first, or the second where that is cheaper */
+	uint32_t row;	 /* enum vt_probe */
+	uint32_t first_insn; /* enum elf_first_insn of that instruction */
 };
 
 struct elf_exports {

@@ -154,10 +154,17 @@ bool elf_file_address(const struct elf_file *file, uint64_t offset, uint64_t *re
 	return false;
 }
 
+static size_t chunk_size(uint64_t symbols_left)
+{
+	return symbols_left < CHUNK_SYMBOLS ? (size_t)symbols_left : CHUNK_SYMBOLS;
+}
+
 int elf_symbols_init(struct elf_symbols *symbols, const struct elf_file *file, const struct elf_table *table)
 {
+	size_t room = chunk_size(table->count);
+
 	*symbols = (struct elf_symbols) { .file = file, .table = table };
-	symbols->chunk = calloc(CHUNK_SYMBOLS, sizeof(*symbols->chunk));
+	symbols->chunk = malloc((room ? room : 1) * sizeof(*symbols->chunk));
 	return symbols->chunk ? 0 : -ENOMEM;
 }
 
@@ -169,8 +176,7 @@ void elf_symbols_fini(struct elf_symbols *symbols)
 int elf_symbols_next(struct elf_symbols *symbols, const Elf64_Sym **ret)
 {
 	if (symbols->used == symbols->filled) {
-		uint64_t left = symbols->table->count - symbols->next;
-		size_t take = left < CHUNK_SYMBOLS ? (size_t)left : CHUNK_SYMBOLS;
+		size_t take = chunk_size(symbols->table->count - symbols->next);
 		int err;
 
 		if (!take)

@@ -12,6 +12,14 @@ static const struct probe_row rows[] = {
 };
 _Static_assert(ARRAY_SIZE(rows) == VT_PROBE_COUNT, "one row per id");
 
+#define REASON(id, text) static const char reason_##id[] = text;
+#include "vramtrace/probes.def"
+
+static const struct unprobed_row unprobed[] = {
+#define UNPROBED(symbol, layer, reason) { #symbol, VT_LAYER_##layer, reason_##reason },
+#include "vramtrace/probes.def"
+};
+
 struct error_row {
 	enum vt_layer layer;
 	int error;
@@ -36,6 +44,11 @@ int probe_row_find(const char *symbol)
 			return (int)i;
 	}
 	return -ENOENT;
+}
+
+const struct unprobed_row *unprobed_row(size_t i)
+{
+	return i < ARRAY_SIZE(unprobed) ? &unprobed[i] : NULL;
 }
 
 const char *layer_name(enum vt_layer layer)

@@ -2,6 +2,8 @@
 #ifndef PROBE_TABLE_H
 #define PROBE_TABLE_H
 
+#include <stddef.h>
+
 #include "vramtrace/probe.h"
 
 /* The rows of probes.def for the user side. */
@@ -13,8 +15,16 @@ struct probe_row {
 	enum vt_kind kind;
 };
 
+/* Calls of probes.def that deal with memory and carry no probe. */
+struct unprobed_row {
+	const char *symbol;
+	enum vt_layer layer;
+	const char *reason; /* for people */
+};
+
 const struct probe_row *probe_row(unsigned int id); /* NULL if id is no row */
 int probe_row_find(const char *symbol);		    /* row id, or -ENOENT */
+const struct unprobed_row *unprobed_row(size_t i);  /* in the table's order, from 0; NULL after the last */
 const char *layer_name(enum vt_layer layer);	    /* "driver", "runtime" */
 const char *layer_library(enum vt_layer layer);	    /* "libcuda", "libcudart" */
 const char *kind_name(enum vt_kind kind);	    /* "device", "managed", "pinned", "pool" */
