@@ -78,6 +78,28 @@ static __always_inline void keep_frames(struct pt_regs *ctx, struct thread *thre
 		walk_frames(ctx, thread, base);
 }
 
+static __always_inline bool is_layer(const struct call *call, __u8 layer)
+{
+	return call && call->row < VT_PROBE_COUNT && rows[call->row].layer == layer;
+}
+
+/* Takes the innermost call off the stack, whose return was not seen. To the program one call is lost, not each layer's. */
+static __always_inline void drop_innermost(struct thread *thread)
+{
+	__u32 depth = thread->depth;
+	const struct call *call = &thread->calls[(depth - 1) & (CALL_DEPTH - 1)];
+	const struct call *above = &thread->calls[(depth - 2) & (CALL_DEPTH - 1)];
+
+	thread->depth = depth - 1;
+	COUNT(missed_return);
+	if (call->told_below)
+		return;
+	if (depth > 1 && is_layer(call, VT_LAYER_DRIVER) && is_layer(above, VT_LAYER_RUNTIME) &&
+	    rows[above->row].op == rows[call->row].op)
+		return; /* that one tells, or is lost */
+	LOSE(VT_LOST_RETURN, lost_return);
+}
+
 /* Calls that were left without a return (longjmp, C++ exception): their stack pointer is not above ours. */
 static __always_inline void drop_stale(struct thread *thread, __u64 sp)
 {
@@ -86,8 +108,7 @@ static __always_inline void drop_stale(struct thread *thread, __u64 sp)
 
 		if (!depth || thread->calls[(depth - 1) & (CALL_DEPTH - 1)].sp > sp)
 			return;
-		thread->depth = depth - 1;
-		COUNT(missed_return);
+		drop_innermost(thread);
 	}
 }
 
@@ -103,6 +124,90 @@ static __always_inline bool is_hit_again(const struct thread *thread, __u64 sp, 
 	return depth && call->sp == sp && call->row == id && call->file != file;
 }
 
+/*
+ * A call deeper than we follow; beyond 64 the kernel itself has no return probe left. Lost, each once: a driver call for which a runtime
+ * call above it speaks, be that told or lost, is none of its own.
+ */
+static __always_inline void call_overflow(struct thread *thread, __u32 id)
+{
+	const struct call *last = &thread->calls[CALL_DEPTH - 1];
+
+	thread->overflow++;
+	if (rows[id].layer == VT_LAYER_RUNTIME) {
+		thread->overflow_runtime++;
+	} else if (thread->overflow_runtime) {
+		return;
+	} else if (is_layer(last, VT_LAYER_RUNTIME) && rows[last->row].op == rows[id].op) {
+		return;
+	}
+	LOSE(VT_LOST_NESTED, lost_nested);
+}
+
+/* The return of such a call, where it comes. */
+static __always_inline void call_overflow_end(struct thread *thread, __u32 id)
+{
+	thread->overflow--;
+	if (rows[id].layer == VT_LAYER_RUNTIME && thread->overflow_runtime)
+		thread->overflow_runtime--;
+}
+
+static __always_inline void tell(struct thread *thread, const struct outcome *outcome)
+{
+	const struct call *outer = &thread->calls[0];
+	union call_record record = {};
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 count = thread->frame_count;
+	__u32 length;
+
+	record.call.header.kind = VT_RECORD_CALL;
+	record.call.header.flags = outcome->flags;
+	record.call.header.tgid = pid_tgid >> 32;
+	record.call.header.tid = (__u32)pid_tgid;
+	record.call.header.time_ns = bpf_ktime_get_ns();
+	record.call.row = outcome->row;
+	record.call.outer_row = outcome->row;
+	if (outer->row < VT_PROBE_COUNT && outcome->row < VT_PROBE_COUNT &&
+	    rows[outer->row].op == rows[outcome->row].op)
+		record.call.outer_row = outer->row;
+	record.call.result = outcome->result;
+	record.call.enter_ns = outcome->enter_ns;
+	record.call.addr = outcome->addr;
+	record.call.size = outcome->size;
+	if (count > VT_FRAMES_MAX)
+		count = VT_FRAMES_MAX;
+	for (int i = 0; i < VT_FRAMES_MAX; i++)
+		record.words[FRAMES_AT + i] = thread->frames[i]; /* sent are only `count` of them */
+	length = sizeof(record.call) + 8 * count;
+	if (length > sizeof(record))
+		return;
+	emit(&record.call.header, length, &thread->tally);
+}
+
+#define HIT_AGAIN_NS (20 * 1000) /* between the two probes that one call hits, see is_hit_again() */
+
+/* Without return probes: what is asked for, as it is asked. Nothing is known of nesting, and so of what is one allocation. */
+static __always_inline void call_enter_only(struct pt_regs *ctx, struct thread *thread, __u32 id, __u32 file)
+{
+	struct call *call = &thread->calls[0];
+	struct outcome outcome = { .enter_ns = bpf_ktime_get_ns(), .row = id, .flags = VT_FLAG_ENTRY };
+	__u64 sp = PT_REGS_SP(ctx);
+
+	if (call->sp == sp && call->row == id && call->file != file && outcome.enter_ns - call->enter_ns < HIT_AGAIN_NS)
+		return;
+	COUNT(entered);
+	call->row = id;
+	call->file = file;
+	call->sp = sp;
+	call->enter_ns = outcome.enter_ns;
+	shape_enter(ctx, rows[id].shape, call);
+	if (rows[id].shape == VT_SHAPE_ADDR)
+		outcome.addr = call->arg[0];
+	else
+		outcome.size = size_asked(rows[id].shape, call);
+	keep_frames(ctx, thread, rows[id].layer);
+	tell(thread, &outcome);
+}
+
 /* cookie: the row, and above it the number of the file. */
 static __always_inline void call_begin(struct pt_regs *ctx, __u64 cookie)
 {
@@ -111,19 +216,25 @@ static __always_inline void call_begin(struct pt_regs *ctx, __u64 cookie)
 	struct call *call;
 	__u32 depth;
 
+	barrier_var(id); /* 6.1's verifier knows a bound only of the register that was compared */
 	if (id >= VT_PROBE_COUNT)
 		return;
-	thread = thread_counted();
+	thread = thread_counted(rows[id].layer == settings.count_layer);
+	if (thread && settings.entry_only) {
+		call_enter_only(ctx, thread, id, file);
+		return;
+	}
 	if (!thread || is_hit_again(thread, PT_REGS_SP(ctx), id, file))
 		return;
 	drop_stale(thread, PT_REGS_SP(ctx));
 	depth = thread->depth;
 	if (depth >= CALL_DEPTH) {
-		thread->overflow++;
-		COUNT(lost_nested);
+		call_overflow(thread, id);
 		return;
 	}
+	thread->overflow = thread->overflow_runtime = 0; /* whatever was deeper has ended */
 	COUNT(entered);
+	barrier_var(depth); /* else the compiler leaves out a mask that 6.1's verifier needs */
 	call = &thread->calls[depth & (CALL_DEPTH - 1)];
 	call->row = id;
 	call->file = file;
@@ -162,55 +273,19 @@ static __always_inline struct call *call_pop(struct thread *thread, __u32 id, __
 		call = &thread->calls[(depth - 1) & (CALL_DEPTH - 1)];
 		if (call->sp > sp || (call->sp == sp && (call->row != id || call->file != file)))
 			break;
-		thread->depth = depth - 1;
+		thread->overflow = thread->overflow_runtime = 0;
 		if (call->sp == sp) {
+			thread->depth = depth - 1;
 			COUNT(returned);
 			return call;
 		}
-		COUNT(missed_return);
+		drop_innermost(thread);
 	}
 	if (thread->overflow)
-		thread->overflow--;
+		call_overflow_end(thread, id);
 	else
 		COUNT(unentered);
 	return NULL;
-}
-
-static __always_inline bool is_layer(const struct call *call, __u8 layer)
-{
-	return call && call->row < VT_PROBE_COUNT && rows[call->row].layer == layer;
-}
-
-static __always_inline void tell(const struct thread *thread, const struct outcome *outcome)
-{
-	const struct call *outer = &thread->calls[0];
-	union call_record record = {};
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	__u32 count = thread->frame_count;
-	__u32 length;
-
-	record.call.header.kind = VT_RECORD_CALL;
-	record.call.header.flags = outcome->flags;
-	record.call.header.tgid = pid_tgid >> 32;
-	record.call.header.tid = (__u32)pid_tgid;
-	record.call.header.time_ns = bpf_ktime_get_ns();
-	record.call.row = outcome->row;
-	record.call.outer_row = outcome->row;
-	if (outer->row < VT_PROBE_COUNT && outcome->row < VT_PROBE_COUNT &&
-	    rows[outer->row].op == rows[outcome->row].op)
-		record.call.outer_row = outer->row;
-	record.call.result = outcome->result;
-	record.call.enter_ns = outcome->enter_ns;
-	record.call.addr = outcome->addr;
-	record.call.size = outcome->size;
-	if (count > VT_FRAMES_MAX)
-		count = VT_FRAMES_MAX;
-	for (int i = 0; i < VT_FRAMES_MAX; i++)
-		record.words[FRAMES_AT + i] = thread->frames[i]; /* sent are only `count` of them */
-	length = sizeof(record.call) + 8 * count;
-	if (length > sizeof(record))
-		return;
-	emit(&record.call.header, length);
 }
 
 /*
@@ -247,6 +322,7 @@ static __always_inline void call_end(struct pt_regs *ctx, __u64 cookie)
 	int result = (int)PT_REGS_RC(ctx);
 	__u32 depth;
 
+	barrier_var(id);
 	if (!thread || id >= VT_PROBE_COUNT)
 		return;
 	call = call_pop(thread, id, file, entry_sp(ctx));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
-/* State of the calls a thread is in: a small stack, for a runtime call runs driver calls. Task-local: no contention, no leak. */
+/* State of the calls a thread is in: a small stack, for a runtime call runs driver calls. Task-local where the kernel can: no contention, no leak. */
 
 /* Powers of two: indices are masked for the verifier. */
 #define CALL_DEPTH 8
@@ -29,9 +29,12 @@ struct call {
 
 struct thread {
 	__u32 depth;
-	__u32 overflow;	 /* calls entered beyond CALL_DEPTH and not yet returned */
-	__u32 announced; /* its process is known to the reader */
+	__u32 overflow;		/* calls entered beyond CALL_DEPTH and not yet returned */
+	__u32 overflow_runtime; /* the runtime's among them */
+	__u32 announced;	/* its process is known to the reader */
 	__u32 frame_count;
+	__u32 pad;
+	struct tally tally;
 	__u64 frames[VT_FRAMES_MAX]; /* of calls[0] */
 	struct call calls[CALL_DEPTH];
 	__u64 stack[STACK_WORDS]; /* a copy of the top of the user stack, while frames are walked */
@@ -44,52 +47,131 @@ struct {
 	__type(value, struct thread);
 } threads SEC(".maps");
 
+/* Where uprobes have no task-local storage: by tid. Only one of both maps is made (settings.thread_hash). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192); /* the user side may ask for another number */
+	__type(key, __u32);
+	__type(value, struct thread);
+} threads_by_tid SEC(".maps");
+
+static struct thread thread_fresh; /* too large for the stack; never written */
+
+/* State of a thread, NULL: it has none. For the hash the tid, for task-local storage the task. */
+static __always_inline struct thread *thread_of(struct task_struct *task, __u32 tid)
+{
+	if (settings.thread_hash)
+		return bpf_map_lookup_elem(&threads_by_tid, &tid);
+	return bpf_task_storage_get(&threads, task, NULL, 0);
+}
+
+static __always_inline struct thread *thread_new(struct task_struct *task, __u32 tid)
+{
+	if (!settings.thread_hash)
+		return bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	bpf_map_update_elem(&threads_by_tid, &tid, &thread_fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&threads_by_tid, &tid);
+}
+
 /* State of the current thread, if it was in a counted call before. */
 static __always_inline struct thread *thread_known(void)
 {
-	return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
+	return thread_of(bpf_get_current_task_btf(), bpf_get_current_pid_tgid());
 }
 
-/* The same, made at the first call of a thread of a counted process. NULL: not counted. A thread with state is counted for good. */
-static __always_inline struct thread *thread_counted(void)
+/*
+ * The same, made at the first call of a thread of a counted process. NULL: not counted; counts: this call is a loss if that is for want
+ * of room. A thread with state is counted for good.
+ */
+static __always_inline struct thread *thread_counted(bool counts)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread = thread_of(task, pid_tgid);
 	struct vt_process_state *state;
 
 	if (thread && thread->announced)
 		return thread;
-	state = process_counted(bpf_get_current_pid_tgid() >> 32);
+	state = process_counted(pid_tgid >> 32, counts);
 	if (!state)
 		return NULL;
-	if (!thread)
-		thread = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!thread) {
-		COUNT(lost_state);
-		return NULL;
+		thread = thread_new(task, pid_tgid);
+		if (!thread) {
+			if (counts)
+				LOSE(VT_LOST_STATE, lost_state);
+			return NULL;
+		}
+		__sync_fetch_and_add(&state->threads, 1);
 	}
 	thread->announced = process_announce(state, task);
 	return thread;
 }
 
-static __always_inline void thread_ended(struct task_struct *task)
+/* Whether the process goes on without this thread, whose end is not that of all and not an exec's. */
+static __always_inline bool process_goes_on(struct task_struct *task)
 {
-	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
-	struct vt_stats *here = stats_here();
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
 
-	if (thread && here && thread->depth) {
-		__sync_fetch_and_add(&here->killed_in_call, thread->depth);
-		thread->depth = 0;
-	}
+	if (BPF_CORE_READ(signal, live.counter) <= 0 || (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT))
+		return false;
+	if (bpf_core_field_exists(signal->group_exec_task))
+		return !BPF_CORE_READ(signal, group_exec_task);
+	return true;
 }
 
-/* exec: the calls the thread was in are gone with the old image. */
-static __always_inline void thread_reset(void)
+/* Its calls will not return any more. */
+static __always_inline void thread_leave_calls(struct thread *thread)
 {
-	struct thread *thread = thread_known();
+	struct vt_stats *here = stats_here();
+
+	if (here)
+		__sync_fetch_and_add(&here->killed_in_call, thread->depth);
+	thread->depth = thread->overflow = thread->overflow_runtime = 0;
+}
+
+/* What the thread has counted goes to its process. */
+static __always_inline void thread_hand_in(struct thread *thread, __u32 tgid)
+{
+	struct vt_process_state *state = bpf_map_lookup_elem(&processes, &tgid);
+
+	if (!state)
+		return;
+	__sync_fetch_and_add(&state->produced, thread->tally.produced);
+	thread->tally.produced = 0;
+	if ((__s32)state->threads > 0)
+		__sync_fetch_and_add(&state->threads, -1);
+}
+
+/* One loss for all calls it was in, for nested calls are one to the program. */
+static __always_inline void thread_ended(struct task_struct *task)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread = thread_of(task, pid_tgid);
+	__u32 tid = pid_tgid;
 
 	if (!thread)
 		return;
-	thread_ended(bpf_get_current_task_btf());
-	thread->overflow = 0;
+	if (thread->depth) {
+		if (process_goes_on(task) && !(thread->depth == 1 && thread->calls[0].told_below))
+			LOSE(VT_LOST_KILLED, lost_killed);
+		thread_leave_calls(thread);
+	}
+	thread_hand_in(thread, pid_tgid >> 32);
+	if (settings.thread_hash)
+		bpf_map_delete_elem(&threads_by_tid, &tid);
+}
+
+/* exec: the calls the thread was in are gone with the old image, and it has the leader's tid now. */
+static __always_inline void thread_reset(__u32 old_tid)
+{
+	struct thread *thread = thread_of(bpf_get_current_task_btf(), old_tid);
+
+	if (!thread)
+		return;
+	thread_leave_calls(thread);
+	if (!settings.thread_hash)
+		return;
+	thread_hand_in(thread, bpf_get_current_pid_tgid() >> 32);
+	bpf_map_delete_elem(&threads_by_tid, &old_tid);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
  * The kernel half: two programs on the entry and the return of every row of probes.def (uprobe_multi links, the cookie is
- * the row and the file) and three on the life of processes. One record per settled call goes to the ring buffer. Nothing here writes to
+ * the row and the file; on older kernels a link each) and three on the life of processes. One record per settled call goes to the ring buffer. Nothing here writes to
  * the traced program's memory, sends signals or changes what the probed function does.
  */
 #include "vmlinux.h"
@@ -18,8 +18,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct vt_config settings = {};
 
-/* Set by the user side once every link is in place, cleared before they go: calls entered while 0 are not followed. */
-volatile __u32 enabled = 0;
+volatile __u32 phase = VT_PHASE_LIFE;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -35,7 +34,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
+	__uint(max_entries, 32768); /* the user side may ask for another number */
 	__type(key, __u32);
 	__type(value, struct vt_process_state);
 } processes SEC(".maps");
@@ -49,7 +48,7 @@ struct {
 SEC("uprobe")
 int call_enter(struct pt_regs *ctx)
 {
-	if (enabled)
+	if (phase == VT_PHASE_CALLS)
 		call_begin(ctx, bpf_get_attach_cookie(ctx));
 	return 0;
 }
@@ -57,22 +56,25 @@ int call_enter(struct pt_regs *ctx)
 SEC("uprobe")
 int call_return(struct pt_regs *ctx)
 {
-	call_end(ctx, bpf_get_attach_cookie(ctx));
+	if (phase != VT_PHASE_OVER)
+		call_end(ctx, bpf_get_attach_cookie(ctx));
 	return 0;
 }
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
-	if (child->pid == child->tgid)
+	if (phase != VT_PHASE_OVER && child->pid == child->tgid)
 		process_forked(parent->tgid, child);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exec")
-int BPF_PROG(process_exec, struct task_struct *task)
+int BPF_PROG(process_exec, struct task_struct *task, pid_t old_tid)
 {
-	thread_reset();
+	if (phase == VT_PHASE_OVER)
+		return 0;
+	thread_reset(old_tid);
 	process_executed(task);
 	return 0;
 }
@@ -80,6 +82,8 @@ int BPF_PROG(process_exec, struct task_struct *task)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
+	if (phase == VT_PHASE_OVER)
+		return 0;
 	thread_ended(task);
 	process_exited(task);
 	return 0;

@@ -23,6 +23,7 @@ enum vt_record_flag {
 	VT_FLAG_READ_FAILED =
 		1 << 0,		    /* the call succeeded but addr or size could not be read from user memory: both 0 */
 	VT_FLAG_DISAGREES = 1 << 1, /* a runtime call failed although the driver call under it had succeeded */
+	VT_FLAG_ENTRY = 1 << 2,	    /* told as it was entered: result 0 is no success, addr is 0 for an ALLOC */
 };
 
 struct vt_header {
@@ -62,8 +63,13 @@ struct vt_process {
 	__u32 uid;	   /* real, in the initial user namespace */
 	__s32 exit_code;   /* EXIT: as in wait(2); else 0 */
 	char comm[16];	   /* NUL-padded, any bytes */
+
+	/* EXIT, of the whole life of the process, else 0: produced = delivered + lost. This record itself is not among them. */
+	__u64 produced; /* records made for it */
+	__u64 lost;	/* of these, not delivered: the ring was full */
 };
-_Static_assert(sizeof(struct vt_process) == 72, "wire");
+#define VT_PROCESS_BYTES_MIN 72 /* without the counts: older producers */
+_Static_assert(sizeof(struct vt_process) == VT_PROCESS_BYTES_MIN + 16, "wire");
 
 #define VT_RECORD_BYTES_MAX (sizeof(struct vt_call) + 8 * VT_FRAMES_MAX)
 

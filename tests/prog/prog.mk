@@ -17,10 +17,12 @@ prog_shared := -L$(sim_out) -lcudart
 # What NAME is linked with where it is not the shared runtime: the driver alone, nothing, and the
 # static runtime, beside which it opens the shared one.
 prog_with_driver := -L$(sim_out) -lcuda
+prog_with_hidden := $(prog_with_driver)
 prog_with_dlopen := -ldl
 prog_with_tworuntimes := $(prog_static)
 # And NAME-static, where it is not the static one.
 prog_static_with_driver := $(prog_with_driver)
+prog_static_with_hidden := $(prog_with_driver)
 
 .PHONY: progs
 progs: sim $(prog_names:%=$(prog_out)/%) $(prog_names:%=$(prog_out)/%-static) ## the small CUDA programs

@@ -42,6 +42,7 @@ static CUresult allocate(struct truth *truth, enum block_kind kind, void *ret_ad
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	truth->addr = addr;
 	*out = addr;
+	fault_hide(out);
 	return CUDA_SUCCESS;
 }
 

@@ -76,11 +76,23 @@ static cudaError_t alloc_device(struct truth *truth, void **ptr, size_t size)
 	return answer(truth, ptr, driver.mem_alloc(as_number(ptr), size));
 }
 
+/* The runtime at work for itself: see VRAMSIM_NEST. */
+static cudaError_t nest(void)
+{
+	void *extra;
+	cudaError_t error = cudaMalloc(&extra, 4096);
+
+	fault_nest_end();
+	return error;
+}
+
 SIM_EXPORT cudaError_t cudaMalloc(void **ptr, size_t size)
 {
 	struct truth truth = truth_enter("cudaMalloc");
 	cudaError_t error = begin(&truth, size);
 
+	if (!error && fault_nest())
+		error = nest();
 	if (!error)
 		error = alloc_device(&truth, ptr, size);
 	return end(&truth, error);

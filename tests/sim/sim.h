@@ -35,6 +35,10 @@
  *                          layer; of the runtime's, the driver is then not called
  *   VRAMSIM_FREE_DELAY_US  a free of the driver waits so long after the address was given back,
  *                          before it returns
+ *   VRAMSIM_HIDE           N: the page that the Nth allocation of the driver in a process has written
+ *                          its result to is taken away (PROT_NONE) as it returns
+ *   VRAMSIM_NEST           N: a cudaMalloc makes another one of 4 KiB first, within that another, and
+ *                          so on, N deep
  *   VRAMSIM_NO_DRIVER      set: the runtime finds no driver, every call returns 35
  *
  * Not simulated: time (a stream-ordered free is done at once), several cards, data on the device,

@@ -205,6 +205,52 @@ static void test_longer_process_record_is_accepted(void **state)
 	assert_int_equal(events[1].kind, EVENT_LOST);
 }
 
+/* As it was entered: whatever else the record says, nothing came of it yet. */
+static void test_entered(void **state)
+{
+	union any record = make_call(VT_PROBE_cuMemAlloc_v2, VT_PROBE_cuMemAlloc_v2, 2);
+
+	(void)state;
+	record.header.flags = VT_FLAG_ENTRY;
+	feed(&record);
+	assert_int_equal(events[0].kind, EVENT_ENTERED);
+	assert_int_equal(events[0].size, 4096);
+	assert_int_equal(events[0].frame_count, 2);
+	record.header.flags = VT_FLAG_ENTRY | VT_FLAG_DISAGREES | VT_FLAG_READ_FAILED;
+	record.call.result = 2;
+	feed(&record);
+	assert_int_equal(events[1].kind, EVENT_ENTERED);
+	record = make_call(VT_PROBE_cuMemFree_v2, VT_PROBE_cuMemFree_v2, 0);
+	record.header.flags = VT_FLAG_ENTRY;
+	feed(&record);
+	assert_int_equal(events[2].kind, EVENT_ENTERED);
+	assert_int_equal(events[2].addr, 0x7000);
+	record.header.flags = VT_FLAG_ENTRY << 1;
+	feed(&record);
+	assert_int_equal(events[3].kind, EVENT_LOST);
+}
+
+/* Of a producer that did not count yet, and of one that does. */
+static void test_counts_of_a_process(void **state)
+{
+	union any record = make_process(VT_RECORD_EXIT);
+
+	(void)state;
+	record.process.produced = 12;
+	record.process.lost = 3;
+	feed(&record);
+	assert_int_equal(events[0].produced, 12);
+	assert_int_equal(events[0].lost, 3);
+	record.header.length = VT_PROCESS_BYTES_MIN;
+	decode_record(&decoder, &record, sizeof(record)); /* what lies behind the record is none of it */
+	assert_int_equal(events[1].kind, EVENT_EXIT);
+	assert_int_equal(events[1].exit_code, 256);
+	assert_int_equal(events[1].produced + events[1].lost, 0);
+	record.header.length = VT_PROCESS_BYTES_MIN - 8;
+	feed(&record);
+	assert_int_equal(events[2].kind, EVENT_LOST);
+}
+
 static void refused(const union any *record, size_t length)
 {
 	uint64_t bad = decoder.bad;
@@ -249,7 +295,7 @@ static void test_refused(void **state)
 	REFUSE(call.row = VT_PROBE_COUNT);
 	REFUSE(call.outer_row = 0xffff);
 	record = make_process(VT_RECORD_EXEC);
-	record.header.length = sizeof(struct vt_process) - 8;
+	record.header.length = VT_PROCESS_BYTES_MIN - 8;
 	refused(&record, sizeof(record));
 	assert_int_equal(decoder.delivered, 0);
 }
@@ -340,6 +386,8 @@ int main(void)
 		TEST(test_disagreement),
 		TEST(test_processes),
 		TEST(test_longer_process_record_is_accepted),
+		TEST(test_entered),
+		TEST(test_counts_of_a_process),
 		TEST(test_refused),
 		TEST(test_losses_are_told_once),
 		TEST(test_lost_counter_wraps),

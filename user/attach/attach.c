@@ -8,9 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/membarrier.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "attach/link.h"
+#include "attach/links.h"
+#include "attach/selftest.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "vramtrace/config.h"
@@ -20,14 +25,17 @@ struct probed {
 	dev_t dev;
 	ino_t ino;
 	uint64_t since_ns;
-	int enter_fd;
-	int return_fd;
 };
 
 struct attach {
 	struct vramtrace_bpf *skel;
 	struct probed *probed;
 	size_t probed_count;
+	struct features features;
+	struct links selftest; /* of one return probe on a function of our own */
+	struct links enters;
+	struct links returns;
+	struct closing closing;
 };
 
 /* libbpf speaks one level lower than it thinks: its warnings are details of an error that we tell in our own words. */
@@ -46,8 +54,21 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 	return 0;
 }
 
-static void configure(struct vramtrace_bpf *skel, const struct attach_settings *settings)
+static void configure_maps(struct vramtrace_bpf *skel, const struct attach_settings *settings, bool by_tid)
 {
+	bpf_map__set_max_entries(skel->maps.ring, (uint32_t)settings->ring_bytes);
+	bpf_map__set_autocreate(skel->maps.threads, !by_tid);
+	bpf_map__set_autocreate(skel->maps.threads_by_tid, by_tid);
+	if (!settings->map_entries)
+		return;
+	bpf_map__set_max_entries(skel->maps.processes, settings->map_entries);
+	bpf_map__set_max_entries(skel->maps.threads_by_tid, settings->map_entries);
+}
+
+static void configure(struct vramtrace_bpf *skel, const struct attach_settings *settings,
+		      const struct features *features)
+{
+	const enum bpf_attach_type type = features->uprobe_multi ? LINK_ATTACH_TYPE_UPROBE_MULTI : 0;
 	struct vt_config *config = (struct vt_config *)&skel->rodata->settings;
 
 	config->listed_only = settings->listed_only;
@@ -55,9 +76,13 @@ static void configure(struct vramtrace_bpf *skel, const struct attach_settings *
 	config->own_tgid = settings->own_tgid;
 	config->wake_bytes = (uint32_t)(settings->ring_bytes / 4);
 	config->wake_window_ns = ATTACH_WAKE_WINDOW_NS;
-	bpf_map__set_max_entries(skel->maps.ring, (uint32_t)settings->ring_bytes);
-	bpf_program__set_expected_attach_type(skel->progs.call_enter, LINK_ATTACH_TYPE_UPROBE_MULTI);
-	bpf_program__set_expected_attach_type(skel->progs.call_return, LINK_ATTACH_TYPE_UPROBE_MULTI);
+	config->full_bytes = (uint32_t)(settings->ring_bytes - settings->ring_bytes / 8);
+	config->count_layer = settings->runtime_only ? VT_LAYER_RUNTIME : VT_LAYER_DRIVER;
+	config->entry_only = !features->return_probes;
+	config->thread_hash = !features->task_storage;
+	configure_maps(skel, settings, config->thread_hash);
+	bpf_program__set_expected_attach_type(skel->progs.call_enter, type);
+	bpf_program__set_expected_attach_type(skel->progs.call_return, type);
 	/* Linked per library, by attach_library(). */
 	bpf_program__set_autoattach(skel->progs.call_enter, false);
 	bpf_program__set_autoattach(skel->progs.call_return, false);
@@ -72,10 +97,39 @@ static int load_error(struct diag *diag, int err)
 			strerror(-err));
 	if (err == -EINVAL || err == -EACCES)
 		return diag_err(diag, err,
-				"this kernel does not take the BPF programs: Linux 6.6 or later with BTF is needed "
+				"this kernel does not take the BPF programs: Linux 5.15 or later with BTF is needed "
 				"(run with -vv for the kernel's words)");
 	return diag_err(diag, err, "cannot load the BPF programs: %s (run with -vv for the kernel's words)",
 			strerror(-err));
+}
+
+/* What there is no other way for. */
+static int find_features(struct attach *attach, unsigned int without, struct diag *diag)
+{
+	int err = features_ask(without, &attach->features), link_fd;
+
+	if (err)
+		return load_error(diag, err);
+	for (size_t i = 0; i < feature_count(); i++)
+		if (!feature_at(i)->instead && !feature_is_there(&attach->features, i))
+			return diag_err(diag, -EINVAL, "this kernel does not have what is needed: %s (%s, Linux %s)",
+					feature_at(i)->name, feature_at(i)->text, feature_at(i)->since);
+	if (!attach->features.uprobe_multi && !attach->features.perf_uprobe)
+		return diag_err(diag, -EINVAL,
+				"this kernel has neither uprobe_multi nor perf_uprobe: no program can be probed");
+	link_fd = selftest_run(without, &attach->features);
+	return link_fd >= 0 && links_add(&attach->selftest, link_fd) ? diag_err(diag, -ENOMEM, "out of memory") : 0;
+}
+
+/* A link per probe is a descriptor per probe. What cannot be raised is not an error: a refused link will be. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int attach_new(const struct attach_settings *settings, struct attach **ret_attach, struct diag *diag)
@@ -86,12 +140,17 @@ int attach_new(const struct attach_settings *settings, struct attach **ret_attac
 	if (!attach)
 		return diag_err(diag, -ENOMEM, "out of memory");
 	libbpf_set_print(print_libbpf);
+	err = find_features(attach, settings->without, diag);
+	if (err)
+		goto out;
+	if (!attach->features.uprobe_multi)
+		raise_descriptors();
 	attach->skel = vramtrace_bpf__open();
 	if (!attach->skel) {
 		err = diag_err(diag, -errno, "cannot open the BPF object: %s", strerror(errno));
 		goto out;
 	}
-	configure(attach->skel, settings);
+	configure(attach->skel, settings, &attach->features);
 	err = vramtrace_bpf__load(attach->skel);
 	if (err) {
 		load_error(diag, err);
@@ -114,6 +173,7 @@ void attach_free(struct attach *attach)
 	if (!attach)
 		return;
 	attach_detach(attach);
+	links_close(&attach->selftest, 0);
 	free(attach->probed);
 	vramtrace_bpf__destroy(attach->skel);
 	free(attach);
@@ -122,9 +182,10 @@ void attach_free(struct attach *attach)
 int attach_add_process(struct attach *attach, uint32_t tgid)
 {
 	struct vt_process_state state = { 0 };
+	/* A process that has ended and left losses unread makes way. */
+	uint64_t flags = attach_has_process(attach, tgid) ? BPF_NOEXIST : BPF_ANY;
 
-	return bpf_map__update_elem(attach->skel->maps.processes, &tgid, sizeof(tgid), &state, sizeof(state),
-				    BPF_NOEXIST);
+	return bpf_map__update_elem(attach->skel->maps.processes, &tgid, sizeof(tgid), &state, sizeof(state), flags);
 }
 
 void attach_remove_process(struct attach *attach, uint32_t tgid)
@@ -136,7 +197,8 @@ bool attach_has_process(const struct attach *attach, uint32_t tgid)
 {
 	struct vt_process_state state;
 
-	return !bpf_map__lookup_elem(attach->skel->maps.processes, &tgid, sizeof(tgid), &state, sizeof(state), 0);
+	return !bpf_map__lookup_elem(attach->skel->maps.processes, &tgid, sizeof(tgid), &state, sizeof(state), 0) &&
+	       !state.ended;
 }
 
 uint64_t attach_library_since(const struct attach *attach, dev_t dev, ino_t ino)
@@ -147,11 +209,33 @@ uint64_t attach_library_since(const struct attach *attach, dev_t dev, ino_t ino)
 	return 0;
 }
 
-static int link_both(struct attach *attach, const struct library *library, struct probed *ret_probed)
+/* All places of one library, in the way that this kernel has. What is there of them on failure is taken away. */
+static int link_all(const struct attach *attach, const struct link_multi *link, struct links *links)
+{
+	size_t before = links->count;
+	int fd, err = 0;
+
+	if (attach->features.uprobe_multi) {
+		fd = link_multi_create(link);
+		return fd < 0 ? fd : links_add(links, fd);
+	}
+	for (uint32_t i = 0; !err && i < link->count; i++) {
+		fd = link_perf_create(link, i);
+		err = fd < 0 ? fd : links_add(links, fd);
+	}
+	if (err)
+		links_close(links, before);
+	return err;
+}
+
+/* Returns first: an entry must never be seen whose return cannot be. */
+static int link_both(struct attach *attach, const struct library *library)
 {
 	uint64_t offsets[VT_PROBE_COUNT], cookies[VT_PROBE_COUNT];
 	char path[64];
 	struct link_multi link = { .path = path, .offsets = offsets, .cookies = cookies };
+	size_t returns = attach->returns.count;
+	int err = 0;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", library->fd);
 	link.count = library->exports.count;
@@ -159,20 +243,19 @@ static int link_both(struct attach *attach, const struct library *library, struc
 		offsets[i] = library->exports.exports[i].offset;
 		cookies[i] = library->exports.exports[i].row | (uint64_t)attach->probed_count << 32;
 	}
-	/* Returns first: an entry must never be seen whose return cannot be. */
-	link.is_return = true;
-	link.prog_fd = bpf_program__fd(attach->skel->progs.call_return);
-	ret_probed->return_fd = link_multi_create(&link);
-	if (ret_probed->return_fd < 0)
-		return ret_probed->return_fd;
+	if (attach->features.return_probes) {
+		link.is_return = true;
+		link.prog_fd = bpf_program__fd(attach->skel->progs.call_return);
+		err = link_all(attach, &link, &attach->returns);
+	}
+	if (err)
+		return err;
 	link.is_return = false;
 	link.prog_fd = bpf_program__fd(attach->skel->progs.call_enter);
-	ret_probed->enter_fd = link_multi_create(&link);
-	if (ret_probed->enter_fd < 0) {
-		close(ret_probed->return_fd);
-		return ret_probed->enter_fd;
-	}
-	return 0;
+	err = link_all(attach, &link, &attach->enters);
+	if (err)
+		links_close(&attach->returns, returns);
+	return err;
 }
 
 int attach_library(struct attach *attach, const struct library *library, struct diag *diag)
@@ -186,7 +269,7 @@ int attach_library(struct attach *attach, const struct library *library, struct 
 	if (!grown)
 		return diag_err(diag, -ENOMEM, "out of memory");
 	attach->probed = grown;
-	err = link_both(attach, library, &probed);
+	err = link_both(attach, library);
 	if (err)
 		return diag_err(diag, err, "the kernel refuses the probes on this file: %s", strerror(-err));
 	probed.since_ns = clock_mono_ns();
@@ -196,22 +279,61 @@ int attach_library(struct attach *attach, const struct library *library, struct 
 
 void attach_enable(struct attach *attach)
 {
-	attach->skel->bss->enabled = 1;
+	attach->skel->bss->phase = VT_PHASE_CALLS;
 }
 
 void attach_disable(struct attach *attach)
 {
-	attach->skel->bss->enabled = 0;
+	attach->skel->bss->phase = VT_PHASE_OVER;
+	/* Programs that run right now may not have seen it: they are over after a grace period, which this waits for. */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		log_dbg("no membarrier: %s", strerror(errno));
+}
+
+bool attach_detach_is_slow(const struct attach *attach)
+{
+	return !attach->features.uprobe_multi && attach->enters.count + attach->returns.count;
+}
+
+void attach_detach_begin(struct attach *attach)
+{
+	/* Entries first: no new call may begin whose return will not be seen. */
+	struct links all = attach->enters;
+
+	attach->enters = (struct links) { 0 };
+	attach->probed_count = 0;
+	if (links_take(&all, &attach->returns))
+		links_close(&attach->returns, 0);
+	if (links_take(&all, &attach->selftest))
+		links_close(&attach->selftest, 0);
+	closing_begin(&attach->closing, &all);
+}
+
+size_t attach_detach_wait(struct attach *attach, int timeout_ms)
+{
+	return closing_wait(&attach->closing, timeout_ms);
 }
 
 void attach_detach(struct attach *attach)
 {
-	/* Entries first: no new call may begin whose return will not be seen. */
-	for (size_t i = 0; i < attach->probed_count; i++)
-		close(attach->probed[i].enter_fd);
-	for (size_t i = 0; i < attach->probed_count; i++)
-		close(attach->probed[i].return_fd);
-	attach->probed_count = 0;
+	if (!attach_detach_is_slow(attach)) {
+		links_close(&attach->enters, 0);
+		links_close(&attach->returns, 0);
+		attach->probed_count = 0;
+	} else {
+		attach_detach_begin(attach);
+	}
+	attach_detach_wait(attach, -1);
+}
+
+const struct features *attach_features(const struct attach *attach)
+{
+	return &attach->features;
+}
+
+bool attach_entry_only(const struct attach *attach)
+{
+	return !attach->features.return_probes;
 }
 
 int attach_ring_fd(const struct attach *attach)
@@ -219,24 +341,62 @@ int attach_ring_fd(const struct attach *attach)
 	return bpf_map__fd(attach->skel->maps.ring);
 }
 
+int attach_cpu_count(void)
+{
+	return libbpf_num_possible_cpus();
+}
+
+int attach_read_cpu_stats(const struct attach *attach, struct vt_stats *ret_stats)
+{
+	int cpus = attach_cpu_count();
+	uint32_t zero = 0;
+
+	if (cpus < 0)
+		return cpus;
+	return bpf_map__lookup_elem(attach->skel->maps.stats, &zero, sizeof(zero), ret_stats,
+				    (size_t)cpus * sizeof(*ret_stats), 0);
+}
+
 int attach_read_stats(const struct attach *attach, struct vt_stats *ret_stats)
 {
-	int cpus = libbpf_num_possible_cpus(), err;
+	int cpus = attach_cpu_count(), err;
 	struct vt_stats *values;
 	uint64_t *sum = (uint64_t *)ret_stats;
-	uint32_t zero = 0;
 
 	if (cpus < 0)
 		return cpus;
 	values = calloc((size_t)cpus, sizeof(*values));
 	if (!values)
 		return -ENOMEM;
-	err = bpf_map__lookup_elem(attach->skel->maps.stats, &zero, sizeof(zero), values,
-				   (size_t)cpus * sizeof(*values), 0);
+	err = attach_read_cpu_stats(attach, values);
 	memset(ret_stats, 0, sizeof(*ret_stats));
 	for (int cpu = 0; !err && cpu < cpus; cpu++)
 		for (size_t i = 0; i < sizeof(*values) / sizeof(uint64_t); i++)
 			sum[i] += ((const uint64_t *)&values[cpu])[i];
 	free(values);
 	return err;
+}
+
+/* An entry that goes meanwhile makes the kernel begin again, so there is a limit. */
+int attach_each_process(const struct attach *attach, attach_state_fn *fn, void *ctx)
+{
+	const struct bpf_map *map = attach->skel->maps.processes;
+	uint32_t *tgids = calloc(bpf_map__max_entries(map), sizeof(*tgids));
+	struct vt_process_state state;
+	uint32_t count = 0;
+	int err = 0;
+
+	if (!tgids)
+		return -ENOMEM;
+	while (count < bpf_map__max_entries(map)) {
+		err = bpf_map__get_next_key(map, count ? &tgids[count - 1] : NULL, &tgids[count], sizeof(*tgids));
+		if (err)
+			break;
+		count++;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (!bpf_map__lookup_elem(map, &tgids[i], sizeof(*tgids), &state, sizeof(state), 0))
+			fn(ctx, tgids[i], &state);
+	free(tgids);
+	return err == -ENOENT ? 0 : err;
 }

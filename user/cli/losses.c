@@ -1,53 +1,188 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/session.h"
 
-static void say_stats(const struct session *session, const struct vt_stats *stats)
+/* What the ledger was told of a process. */
+struct told_process {
+	uint64_t start_ns;
+	uint64_t lost[VT_LOST_COUNT];
+};
+
+/* The totals that processes' losses are parts of. */
+static const struct {
+	enum lost_cause cause;
+	size_t total; /* offset in struct vt_stats */
+} causes[VT_LOST_COUNT] = {
+	[VT_LOST_RING] = { LOST_RING, offsetof(struct vt_stats, lost_ring) },
+	[VT_LOST_NESTED] = { LOST_NESTED, offsetof(struct vt_stats, lost_nested) },
+	[VT_LOST_STATE] = { LOST_STATE, offsetof(struct vt_stats, lost_state) },
+	[VT_LOST_RETURN] = { LOST_RETURN, offsetof(struct vt_stats, lost_return) },
+	[VT_LOST_KILLED] = { LOST_KILLED, offsetof(struct vt_stats, lost_killed) },
+};
+
+static __u64 *total_of(struct vt_stats *stats, int lost)
 {
-#define STAT(name, text) log_dbg("stats: " #name " %llu", (unsigned long long)stats->name);
-	VT_STATS(STAT)
-#undef STAT
-	log_dbg("stats: delivered %llu", (unsigned long long)session->pipe.decoder.delivered);
+	return (__u64 *)((char *)stats + causes[lost].total);
 }
 
-static void tell(struct session *session, enum lost_cause cause, __u64 now, __u64 *told)
+#define READ_AT_ONCE 64 /* ended processes whose entries go */
+
+struct pull {
+	struct session *session;
+	uint64_t untold[VT_LOST_COUNT]; /* of the totals */
+	uint32_t ended[READ_AT_ONCE];
+	size_t ended_count;
+	bool is_more; /* ended, and not all of them could go */
+};
+
+/* A process that has the tgid of another, or counts anew, begins at 0. */
+static struct told_process *told_of(struct losses *losses, uint32_t tgid, const struct vt_process_state *state)
 {
-	if (now > *told)
-		pipe_lost(&session->pipe, cause, now - *told);
-	*told = now;
+	struct told_process *told = map_get(&losses->processes, tgid);
+	bool other = told && told->start_ns && state->start_ns && told->start_ns != state->start_ns;
+
+	for (int i = 0; told && i < VT_LOST_COUNT; i++)
+		other |= state->lost[i] < told->lost[i];
+	if (other)
+		*told = (struct told_process) { 0 };
+	if (!told) {
+		told = calloc(1, sizeof(*told));
+		if (told && map_put(&losses->processes, tgid, told, NULL)) {
+			free(told);
+			told = NULL;
+		}
+	}
+	if (told && state->start_ns)
+		told->start_ns = state->start_ns;
+	return told;
 }
 
-/* What was entered and has neither returned nor died: a free among them shows as a live block. */
-static void say_unfinished(const struct vt_stats *stats)
+static void let_go(struct pull *pull, uint32_t tgid, const struct vt_process_state *state)
 {
-	__u64 settled = stats->returned + stats->missed_return + stats->killed_in_call;
+	if (pull->ended_count == READ_AT_ONCE) {
+		pull->is_more = true;
+		return;
+	}
+	arrivals_lost_exit(&pull->session->pipe.decoder.arrivals, tgid, state);
+	pull->ended[pull->ended_count++] = tgid;
+}
 
-	if (stats->entered > settled)
-		log_info("%llu calls were still running when the trace ended: what they came to is not known",
-			 (unsigned long long)(stats->entered - settled));
+static void on_state(void *ctx, uint32_t tgid, const struct vt_process_state *state)
+{
+	struct pull *pull = ctx;
+	struct told_process *told = NULL;
+	bool all = true;
+
+	for (int i = 0; i < VT_LOST_COUNT; i++) {
+		uint64_t count;
+
+		if (!state->lost[i])
+			continue;
+		if (!told)
+			told = told_of(&pull->session->losses, tgid, state);
+		if (!told)
+			return; /* no memory: of no known process then */
+		count = state->lost[i] - told->lost[i];
+		all &= count <= pull->untold[i];
+		if (count > pull->untold[i])
+			count = pull->untold[i];
+		pipe_lost_of(&pull->session->pipe, tgid, causes[i].cause, count);
+		told->lost[i] += count;
+		pull->untold[i] -= count;
+	}
+	if (state->ended && all)
+		let_go(pull, tgid, state);
+	else if (state->ended)
+		pull->is_more = true;
+}
+
+/*
+ * Tells what the totals have and the ledger has not. The table of processes is read after the totals, and a process counts a loss before
+ * the totals do: what is not found there is of no known process (it has ended, and another one has its place). What is there
+ * and not yet in the totals waits for the next time, so no loss is told twice.
+ */
+static void pull_losses(struct session *session, struct vt_stats *stats, bool with_ring)
+{
+	struct losses *losses = &session->losses;
+	struct pull pull = { .session = session };
+	bool any = losses->is_more || stats->kept_ended != losses->told.kept_ended;
+
+	for (int i = 0; i < VT_LOST_COUNT; i++) {
+		if (i != VT_LOST_RING || with_ring)
+			pull.untold[i] = *total_of(stats, i) - *total_of(&losses->told, i);
+		any |= pull.untold[i] != 0;
+	}
+	if (!any)
+		return;
+	if (attach_each_process(session->attach, on_state, &pull))
+		log_dbg("cannot read the table of processes: losses are told of no known process");
+	for (int i = 0; i < VT_LOST_COUNT; i++) {
+		pipe_lost(&session->pipe, causes[i].cause, pull.untold[i]);
+		if (i != VT_LOST_RING || with_ring)
+			*total_of(&losses->told, i) = *total_of(stats, i);
+	}
+	for (size_t i = 0; i < pull.ended_count; i++) {
+		attach_remove_process(session->attach, pull.ended[i]);
+		free(map_del(&losses->processes, pull.ended[i]));
+	}
+	losses->is_more = pull.is_more;
+	losses->told.kept_ended = stats->kept_ended;
+}
+
+/* Called in the place of the stream where decode notes a loss, or the end of a process: what it lost comes before it. */
+static void on_noted(void *ctx, uint64_t noted_total)
+{
+	struct session *session = ctx;
+	struct losses *losses = &session->losses;
+	struct vt_stats stats;
+
+	if (noted_total <= losses->told.lost_ring && noted_total)
+		return;
+	if (!attach_read_stats(session->attach, &stats)) {
+		pull_losses(session, &stats, true);
+	} else if (noted_total) {
+		pipe_lost(&session->pipe, LOST_RING, noted_total - losses->told.lost_ring);
+		losses->told.lost_ring = noted_total;
+	}
+}
+
+void session_watch_losses(struct session *session)
+{
+	map_init(&session->losses.processes);
+	session->pipe.ring_lost_ctx = session;
+	session->pipe.ring_lost = on_noted;
+}
+
+void session_forget_losses(struct session *session)
+{
+	struct map_slot *slot;
+
+	for (size_t i = 0; (slot = map_next(&session->losses.processes, &i));)
+		free(slot->value);
+	map_fini(&session->losses.processes);
 }
 
 void session_losses(struct session *session, bool final)
 {
+	struct losses *losses = &session->losses;
 	struct vt_stats stats;
 
 	if (attach_read_stats(session->attach, &stats)) {
 		log_warn("cannot read the kernel side's counters: totals may be incomplete");
 		return;
 	}
-	tell(session, LOST_NESTED, stats.lost_nested, &session->told.lost_nested);
-	tell(session, LOST_STATE, stats.lost_state, &session->told.lost_state);
-	tell(session, LOST_PROCESS, stats.lost_process, &session->told.lost_process);
-	tell(session, LOST_RETURN, stats.missed_return, &session->told.missed_return);
-	if (!final)
-		return;
-	decode_final_losses(&session->pipe.decoder, stats.lost_ring);
-	say_unfinished(&stats);
-	say_stats(session, &stats);
+	/* Losses of the ring have their place in the stream, unless nothing more comes. */
+	pull_losses(session, &stats, final);
+	pipe_lost(&session->pipe, LOST_PROCESS, stats.lost_process - losses->told.lost_process);
+	losses->told.lost_process = stats.lost_process;
+	if (final)
+		session_say_stats(session, &stats);
 }
 
 void session_find_gone(const struct session *session, struct session_gone *ret_gone)
@@ -78,17 +213,17 @@ static const struct process *find_alive(const struct ledger *ledger, uint32_t tg
 
 void session_end_gone(struct session *session, const struct session_gone *gone)
 {
-	struct event event = { .kind = EVENT_EXIT, .time_ns = clock_mono_ns(), .exit_code = PROCESS_EXIT_UNKNOWN };
+	struct item item = { .kind = ITEM_GONE, .time_ns = clock_mono_ns() };
 
 	for (size_t i = 0; i < gone->count; i++) {
 		const struct process *process;
 
-		event.tgid = event.tid = gone->items[i].tgid;
-		event.start_ns = gone->items[i].start_ns;
-		process = find_alive(session->pipe.ledger, event.tgid, event.start_ns);
+		process = find_alive(session->pipe.ledger, gone->items[i].tgid, gone->items[i].start_ns);
 		if (!process)
 			continue;
-		event.uid = process->uid;
-		ledger_apply(session->pipe.ledger, &event, NULL);
+		item.process.tgid = process->tgid;
+		item.process.start_ns = process->start_ns;
+		item.process.uid = process->uid;
+		pipe_take(&session->pipe, &item);
 	}
 }

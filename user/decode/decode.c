@@ -8,7 +8,7 @@
 #include "probe/table.h"
 #include "vramtrace/wire.h"
 
-#define KNOWN_FLAGS (VT_FLAG_READ_FAILED | VT_FLAG_DISAGREES)
+#define KNOWN_FLAGS (VT_FLAG_READ_FAILED | VT_FLAG_DISAGREES | VT_FLAG_ENTRY)
 
 /* A private, aligned copy of the part of a record that this version knows. */
 union record {
@@ -22,11 +22,13 @@ _Static_assert(sizeof(struct vt_process) <= VT_RECORD_BYTES_MAX, "the copy holds
 void decoder_init(struct decoder *decoder, decode_fn *fn, void *ctx)
 {
 	*decoder = (struct decoder) { .fn = fn, .ctx = ctx };
+	arrivals_init(&decoder->arrivals);
 }
 
 void decoder_fini(struct decoder *decoder)
 {
 	free(decoder->lost_seen);
+	arrivals_fini(&decoder->arrivals);
 	*decoder = (struct decoder) { 0 };
 }
 
@@ -105,7 +107,7 @@ static bool record_ok(const union record *record, size_t length)
 	case VT_RECORD_EXEC:
 	case VT_RECORD_EXIT:
 		/* Longer is a later producer of the same version: fields are only ever added at the end. */
-		return record->header.length >= sizeof(struct vt_process);
+		return record->header.length >= VT_PROCESS_BYTES_MIN;
 	default:
 		return false;
 	}
@@ -115,6 +117,8 @@ static enum event_kind call_kind(const struct vt_call *call)
 {
 	bool alloc = probe_row(call->row)->op == VT_OP_ALLOC;
 
+	if (call->header.flags & VT_FLAG_ENTRY)
+		return EVENT_ENTERED;
 	if (alloc)
 		return call->result == 0 ? EVENT_ALLOC : EVENT_ALLOC_FAILED;
 	return call->result == 0 ? EVENT_FREE : EVENT_FREE_FAILED;
@@ -138,7 +142,8 @@ static void tell_call(struct decoder *decoder, const struct vt_call *call)
 	};
 
 	/* The program was told that it got nothing, whatever the driver did before: its error counts. */
-	if ((event.flags & VT_FLAG_DISAGREES) && probe_row(call->outer_row)->op == VT_OP_ALLOC) {
+	if (event.kind != EVENT_ENTERED && (event.flags & VT_FLAG_DISAGREES) &&
+	    probe_row(call->outer_row)->op == VT_OP_ALLOC) {
 		event.kind = EVENT_ALLOC_FAILED;
 		event.row = event.outer_row;
 	}
@@ -171,6 +176,10 @@ static void tell_process(struct decoder *decoder, const struct vt_process *proce
 	};
 
 	_Static_assert(sizeof(event.comm) > sizeof(process->comm), "room for the NUL");
+	if (process->header.length >= sizeof(*process)) {
+		event.produced = process->produced;
+		event.lost = process->lost;
+	}
 	memcpy(event.comm, process->comm, sizeof(process->comm));
 	decoder->fn(decoder->ctx, &event);
 }
@@ -189,6 +198,8 @@ void decode_record(struct decoder *decoder, const void *data, size_t length)
 		return;
 	}
 	decoder->delivered++;
+	arrivals_record(&decoder->arrivals, &record.header,
+			record.header.kind == VT_RECORD_CALL ? NULL : &record.process);
 	if (record.header.time_ns > decoder->last_ns)
 		decoder->last_ns = record.header.time_ns;
 	note_losses(decoder, &record.header);

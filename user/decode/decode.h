@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "decode/event.h"
+#include "decode/arrivals.h"
 
 /*
  * Bytes -> struct event. Checks version, kind, length, row ids and padding; a record that fails is counted and becomes a
@@ -21,10 +22,11 @@ struct decoder {
 	void *ctx;
 	uint32_t *lost_seen; /* per CPU, grown on demand */
 	uint32_t cpu_count;
-	uint64_t delivered; /* good records */
-	uint64_t bad;	    /* refused ones */
-	uint64_t lost_ring; /* told as LOST events so far */
-	uint64_t last_ns;   /* time of the newest good record: the time of losses that have none of their own */
+	uint64_t delivered;	  /* good records */
+	uint64_t bad;		  /* refused ones */
+	uint64_t lost_ring;	  /* told as LOST events so far */
+	struct arrivals arrivals; /* the same by CPU and by process */
+	uint64_t last_ns;	  /* time of the newest good record: the time of losses that have none of their own */
 };
 
 void decoder_init(struct decoder *decoder, decode_fn *fn, void *ctx);

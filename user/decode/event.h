@@ -13,6 +13,7 @@ enum event_kind {
 	EVENT_ALLOC_FAILED, /* result says why */
 	EVENT_FREE,	    /* a successful free */
 	EVENT_FREE_FAILED,
+	EVENT_ENTERED, /* a call, as it was entered: what it came to is not known; size is what was asked for, addr that of a free */
 	EVENT_PROCESS, /* first news of a process */
 	EVENT_FORK,
 	EVENT_EXEC,
@@ -30,6 +31,8 @@ enum lost_cause {
 	LOST_BAD_RECORD, /* a record that decode does not accept */
 	LOST_MEMORY,	 /* the tracer ran out of memory */
 	LOST_OUTPUT,	 /* the reader of our output was too slow */
+	LOST_KILLED,	 /* a thread ended within a call and its process went on */
+	LOST_RECORDING,	 /* a part of the recording is damaged or missing */
 	LOST_CAUSE_COUNT,
 };
 
@@ -56,6 +59,8 @@ struct event {
 	uint32_t ns_tgid;
 	uint32_t uid;
 	int32_t exit_code;
+	uint64_t produced; /* EXIT: records made for the process, and those of them that were lost; 0: not told */
+	uint64_t lost;
 	char comm[17]; /* NUL-terminated, any other bytes */
 
 	/* LOST */

@@ -16,6 +16,8 @@ static const struct {
 	[LOST_BAD_RECORD] = { "bad_record", "a record was malformed" },
 	[LOST_MEMORY] = { "memory", "the tracer ran out of memory" },
 	[LOST_OUTPUT] = { "output", "the reader of the output was too slow" },
+	[LOST_KILLED] = { "killed", "a thread ended within a call" },
+	[LOST_RECORDING] = { "recording", "a part of the recording is damaged or missing" },
 };
 
 const char *lost_cause_name(enum lost_cause cause)
