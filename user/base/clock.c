@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
 #define NS_PER_S 1000000000ULL
-#define OFFSET_LIFE_NS (100 * 1000 * 1000ULL)
+#define S_PER_DAY 86400
 #define OFFSET_TRIES 4
 #define OFFSET_GOOD_NS 5000 /* between the two readings around the wall clock: else we were interrupted */
 
@@ -23,7 +24,7 @@ uint64_t clock_mono_ns(void)
 	return read_ns(CLOCK_MONOTONIC);
 }
 
-static uint64_t measure_offset(void)
+static int64_t measure_offset(void)
 {
 	uint64_t best = UINT64_MAX;
 	uint64_t offset = 0;
@@ -38,25 +39,46 @@ static uint64_t measure_offset(void)
 			offset = wall - (before + width / 2);
 		}
 	}
-	return offset;
+	return (int64_t)offset;
 }
 
-/*
- * The offset is measured once per tenth of a second of instants asked for: neighbouring events keep their order and distance
- * whatever the jitter of the measurement, and no clock is read per event.
- */
+/* Atomic, for any thread may log or format; a model is set by the thread that formats. */
+static atomic_int_fast64_t wall_minus_mono_ns;
+static atomic_int_fast32_t utc_offset_s;
+static atomic_bool known;
+
+struct clock_model clock_measure(void)
+{
+	struct clock_model model = { .wall_minus_mono_ns = measure_offset() };
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (localtime_r(&now, &tm))
+		model.utc_offset_s = (int32_t)tm.tm_gmtoff;
+	return model;
+}
+
+void clock_set(const struct clock_model *model)
+{
+	atomic_store(&wall_minus_mono_ns, model->wall_minus_mono_ns);
+	atomic_store(&utc_offset_s, model->utc_offset_s);
+	atomic_store(&known, true);
+}
+
+static void need_model(void)
+{
+	struct clock_model model;
+
+	if (atomic_load_explicit(&known, memory_order_acquire))
+		return;
+	model = clock_measure();
+	clock_set(&model);
+}
+
 uint64_t clock_wall_of(uint64_t mono_ns)
 {
-	static __thread uint64_t asked_ns;
-	static __thread uint64_t offset;
-	static __thread bool known;
-
-	if (!known || mono_ns - asked_ns > OFFSET_LIFE_NS) {
-		offset = measure_offset();
-		asked_ns = mono_ns;
-		known = true;
-	}
-	return mono_ns + offset;
+	need_model();
+	return mono_ns + (uint64_t)atomic_load_explicit(&wall_minus_mono_ns, memory_order_relaxed);
 }
 
 static void put_digits(char *text, uint64_t value, unsigned int width)
@@ -94,17 +116,16 @@ void clock_format_rfc3339(uint64_t wall_ns, char ret_text[CLOCK_RFC3339_BYTES])
 void clock_format_local(uint64_t wall_ns, char ret_text[CLOCK_LOCAL_BYTES])
 {
 	static __thread char kept[CLOCK_LOCAL_BYTES] = "00:00:00.000000";
-	static __thread uint64_t kept_s = UINT64_MAX;
-	uint64_t s = wall_ns / NS_PER_S;
+	static __thread int64_t kept_s;
+	int64_t s;
 
+	need_model();
+	s = (int64_t)(wall_ns / NS_PER_S) + atomic_load_explicit(&utc_offset_s, memory_order_relaxed);
+	s = (s % S_PER_DAY + S_PER_DAY) % S_PER_DAY;
 	if (s != kept_s) {
-		time_t seconds = (time_t)s;
-		struct tm tm;
-
-		localtime_r(&seconds, &tm);
-		put_digits(kept, (uint64_t)tm.tm_hour, 2);
-		put_digits(kept + 3, (uint64_t)tm.tm_min, 2);
-		put_digits(kept + 6, (uint64_t)tm.tm_sec, 2);
+		put_digits(kept, (uint64_t)s / 3600, 2);
+		put_digits(kept + 3, (uint64_t)s / 60 % 60, 2);
+		put_digits(kept + 6, (uint64_t)s % 60, 2);
 		kept_s = s;
 	}
 	memcpy(ret_text, kept, sizeof(kept));

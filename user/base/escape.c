@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/escape.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -51,7 +50,7 @@ static bool is_unsafe(uint32_t code)
 		uint32_t last;
 	} ranges[] = {
 		{ 0x00, 0x1f },	    { 0x7f, 0x9f },	{ 0x61c, 0x61c },   { 0x200b, 0x200f },	  { 0x2028, 0x202e },
-		{ 0x2060, 0x2069 }, { 0xfeff, 0xfeff }, { 0xfff9, 0xfffb }, { 0xe0000, 0xe007f },
+		{ 0x2060, 0x206f }, { 0xfeff, 0xfeff }, { 0xfff9, 0xfffb }, { 0xe0000, 0xe007f },
 	};
 
 	if (code >= 0x20 && code < 0x7f)
@@ -105,6 +104,31 @@ void escape_text(struct buf *buf, const char *string, size_t length)
 	}
 }
 
+void escape_defuse(char *text, size_t length)
+{
+	while (length > 0) {
+		struct character c = next_character(text, length);
+
+		if (c.bad || is_unsafe(c.code))
+			memset(text, c.bad || c.code >= 0x7f ? '?' : ' ', c.length);
+		text += c.length;
+		length -= c.length;
+	}
+}
+
+bool escape_is_utf8(const char *string, size_t length)
+{
+	while (length > 0) {
+		struct character c = next_character(string, length);
+
+		if (c.bad)
+			return false;
+		string += c.length;
+		length -= c.length;
+	}
+	return true;
+}
+
 static void add_unit(struct buf *buf, uint32_t unit)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -150,14 +174,27 @@ void escape_json(struct buf *buf, const char *string, size_t length)
 	}
 }
 
+/* A spreadsheet would take it for a formula; some take the wide forms of the signs as well. */
+static bool begins_formula(const char *string, size_t length)
+{
+	static const uint32_t signs[] = { '=', '+', '-', '@', 0xff1d, 0xff0b, 0xff0d, 0xff20 };
+	struct character c = next_character(string, length);
+
+	for (size_t i = 0; i < ARRAY_SIZE(signs); i++) {
+		if (!c.bad && c.code == signs[i])
+			return true;
+	}
+	return false;
+}
+
 void escape_csv(struct buf *buf, const char *string, size_t length)
 {
 	bool quoted = memchr(string, ',', length) || memchr(string, '"', length);
 
 	if (quoted)
 		buf_char(buf, '"');
-	if (length > 0 && memchr("=+-@", string[0], 4))
-		buf_char(buf, '\''); /* a spreadsheet would take it for a formula */
+	if (length > 0 && begins_formula(string, length))
+		buf_char(buf, '\'');
 	while (length > 0) {
 		const char *quote = memchr(string, '"', length);
 		size_t n = quote ? (size_t)(quote - string) : length;

@@ -134,12 +134,32 @@ void json_address(struct json *json, const char *name, uint64_t value)
 	buf_char(json->buf, '"');
 }
 
+/*
+ * Keys from outside must not fall together: a reader keeps one of two equal keys, and bad bytes all look the same in JSON. A key that
+ * has some goes as escape_text() makes it, and for the sake of what looks like that, so does every key with a backslash.
+ */
+static void add_key(struct buf *buf, const char *key, size_t length)
+{
+	struct buf text = BUF_INIT;
+
+	if (escape_is_utf8(key, length) && !memchr(key, '\\', length)) {
+		escape_json(buf, key, length);
+		return;
+	}
+	escape_text(&text, key, length);
+	if (text.failed)
+		buf->failed = true;
+	else
+		escape_json(buf, text.data, text.length);
+	buf_fini(&text);
+}
+
 void json_key_object_begin(struct json *json, const char *key)
 {
 	if (is_separated(json))
 		buf_char(json->buf, ',');
 	buf_char(json->buf, '"');
-	escape_json(json->buf, key, strlen(key));
+	add_key(json->buf, key, strlen(key));
 	buf_add(json->buf, "\":", 2);
 	open_level(json, '{');
 }

@@ -28,6 +28,8 @@ void json_i64(struct json *json, const char *name, int64_t value);
 void json_bool(struct json *json, const char *name, bool value);
 void json_null(struct json *json, const char *name);
 void json_address(struct json *json, const char *name, uint64_t value); /* "0x..." */
-void json_key_object_begin(struct json *json, const char *key);		/* as object_begin, key from outside: escaped */
+
+/* As object_begin, with a key from outside: escaped, and different keys stay different. */
+void json_key_object_begin(struct json *json, const char *key);
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/escape.h"
+
 #define PREFIX "vramtrace: "
 
 /* Read by every thread, written at start: no ordering is needed, only that a read is whole. */
@@ -19,17 +21,6 @@ void log_set_level(enum log_level level)
 enum log_level log_get_level(void)
 {
 	return __atomic_load_n(&threshold, __ATOMIC_RELAXED);
-}
-
-/* The second line of defence: a caller that forgot to escape cannot send control sequences or forge a line. */
-static void defuse(char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c < 0x20 || c == 0x7f)
-			text[i] = ' ';
-	}
 }
 
 void log_at(enum log_level level, const char *format, ...)
@@ -49,7 +40,8 @@ void log_at(enum log_level level, const char *format, ...)
 		length += (size_t)n;
 	if (length > sizeof(line) - 1)
 		length = sizeof(line) - 1;
-	defuse(line, length);
+	/* The second line of defence: a caller that forgot to escape cannot send control sequences or forge a line. */
+	escape_defuse(line, length);
 	line[length++] = '\n'; /* over the NUL */
 
 	/* One write per line, so that lines of several threads and of the traced child do not mix. */

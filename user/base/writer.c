@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sink/writer.h"
+#include "base/writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ struct writer {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t work;	/* there is something to write, or stop */
-	pthread_cond_t changed; /* all is written, or done */
+	pthread_cond_t changed; /* a batch is written, or done */
 	struct buf queue;	/* under lock */
 	size_t writing_bytes;	/* under lock: of the batch on its way */
 	bool full;		/* under lock: refuses until half is free */
@@ -32,6 +32,7 @@ struct writer {
 	bool abandoned;		/* under lock: the thread frees everything when it ends */
 	int error;		/* under lock: 0 or -errno */
 	struct buf batch;	/* the thread's alone while it runs */
+	struct writer_output output;
 };
 
 static bool is_stopped(struct writer *writer)
@@ -44,10 +45,19 @@ static bool is_stopped(struct writer *writer)
 	return stop;
 }
 
-static int write_all(struct writer *writer, const char *data, size_t length)
+static int write_all(void *ctx, struct writer *writer, const char *data, size_t length)
+{
+	size_t written = 0;
+
+	(void)ctx;
+	return writer_write(writer, data, length, &written);
+}
+
+int writer_write(struct writer *writer, const char *data, size_t length, size_t *ret_written)
 {
 	struct pollfd ready = { .fd = writer->fd, .events = POLLOUT };
 
+	*ret_written = 0;
 	while (length > 0 && !is_stopped(writer)) {
 		ssize_t n = write(writer->fd, data, length);
 
@@ -58,6 +68,7 @@ static int write_all(struct writer *writer, const char *data, size_t length)
 		if (n > 0) {
 			data += n;
 			length -= (size_t)n;
+			*ret_written += (size_t)n;
 		}
 	}
 	return 0;
@@ -100,8 +111,7 @@ static void settle_batch(struct writer *writer, int err)
 	}
 	if (writer->queue.length <= WRITER_QUEUE_BYTES / 2)
 		writer->full = false;
-	if (!writer->queue.length)
-		pthread_cond_broadcast(&writer->changed);
+	pthread_cond_broadcast(&writer->changed);
 	pthread_mutex_unlock(&writer->lock);
 }
 
@@ -114,6 +124,8 @@ static void destroy(struct writer *writer)
 	buf_fini(&writer->batch);
 	if (writer->fd >= 0)
 		close(writer->fd);
+	if (writer->output.free)
+		writer->output.free(writer->output.ctx);
 	free(writer);
 }
 
@@ -122,10 +134,11 @@ static void *run(void *arg)
 {
 	const struct timespec rest = { .tv_nsec = REST_NS };
 	struct writer *writer = arg;
+	const struct writer_output *output = &writer->output;
 	bool abandoned;
 
 	while (take_batch(writer)) {
-		settle_batch(writer, write_all(writer, writer->batch.data, writer->batch.length));
+		settle_batch(writer, output->write(output->ctx, writer, writer->batch.data, writer->batch.length));
 		nanosleep(&rest, NULL);
 	}
 	pthread_mutex_lock(&writer->lock);
@@ -154,12 +167,20 @@ static int start_thread(struct writer *writer)
 
 int writer_new(int fd, struct writer **ret_writer)
 {
+	const struct writer_output output = { .write = write_all };
+
+	return writer_new_output(fd, &output, ret_writer);
+}
+
+int writer_new_output(int fd, const struct writer_output *output, struct writer **ret_writer)
+{
 	struct writer *writer = calloc(1, sizeof(*writer));
 	pthread_condattr_t attributes;
 	int err;
 
 	if (!writer)
 		return -ENOMEM;
+	writer->output = *output;
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_mutex_init(&writer->lock, NULL);
@@ -169,6 +190,7 @@ int writer_new(int fd, struct writer **ret_writer)
 	writer->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	err = writer->fd < 0 ? -errno : start_thread(writer);
 	if (err < 0) {
+		writer->output.free = NULL; /* still the caller's */
 		destroy(writer);
 		return err;
 	}
@@ -234,6 +256,19 @@ bool writer_put(struct writer *writer, const void *data, size_t length)
 		writer->full = true;
 	if (!writer->full || writer->error)
 		accepted = add_locked(writer, data, length);
+	pthread_mutex_unlock(&writer->lock);
+	return accepted;
+}
+
+bool writer_put_wait(struct writer *writer, const void *data, size_t length)
+{
+	bool accepted;
+
+	pthread_mutex_lock(&writer->lock);
+	while (!writer->error && (writer->queue.length || writer->writing_bytes) &&
+	       writer->queue.length + writer->writing_bytes + length > WRITER_QUEUE_BYTES)
+		pthread_cond_wait(&writer->changed, &writer->lock);
+	accepted = add_locked(writer, data, length);
 	pthread_mutex_unlock(&writer->lock);
 	return accepted;
 }
