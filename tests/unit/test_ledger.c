@@ -357,7 +357,7 @@ static void test_attached_late(void **state)
 	const struct process *process;
 
 	(void)state;
-	assert_int_equal(ledger_attach_late(ledger, 10, 3, 7 * TICK_NS, "a name of more than 16 bytes"), 0);
+	assert_int_equal(ledger_attach_late(ledger, 10, 3, 7 * TICK_NS, "a name of more than 16 bytes", 5000), 0);
 	process = first_process();
 	assert_true(process->attached_late);
 	assert_int_equal(process->ns_tgid, 3);

@@ -325,7 +325,7 @@ static void test_table_and_summary(void **state)
 	apply_call(ledger, EVENT_ALLOC, VT_PROBE_cuMemHostAlloc, 0x20000, 512);
 	apply_call(ledger, EVENT_FREE, VT_PROBE_cuMemFree_v2, 0x10000, 0);
 	apply_call(ledger, EVENT_ALLOC_FAILED, VT_PROBE_cuMemAlloc_v2, 0, 1ULL << 40);
-	sink_table(capture.sink, ledger);
+	sink_table(capture.sink, ledger, 500000);
 	text = capture_text(&capture);
 	assert_string_equal(text + 10, /* a newline, the time of day, a newline */
 			    "    PID COMM            KIND     PLACEMENT      COUNT      LIVE      PEAK\n"
@@ -361,7 +361,7 @@ static void test_trust_names_its_reasons(void **state)
 	struct ledger *ledger = new_ledger(capture.sink);
 
 	(void)state;
-	assert_int_equal(ledger_attach_late(ledger, 4711, 4711, 0, "python3"), 0);
+	assert_int_equal(ledger_attach_late(ledger, 4711, 4711, 0, "python3", 1000), 0);
 	apply_call(ledger, EVENT_ALLOC, VT_PROBE_cudaMalloc, 0x10000, 4096); /* no driver call under it */
 	ledger_apply(ledger, &lost, NULL);
 	sink_summary(capture.sink, ledger, &end);
@@ -416,6 +416,42 @@ static void test_eleven_callers_show_ten(void **state)
 	capture_free(&capture);
 }
 
+/* One more process than the ledger keeps when they have ended. */
+static void test_dropped_processes_are_said(void **state)
+{
+	struct sink_end end = { .exit_reason = "interrupted", .wall_ns = 1 };
+	struct sink_settings settings = capture_settings();
+	struct ledger *ledger;
+	struct capture capture;
+
+	(void)state;
+	settings.events = false;
+	capture = capture_new("text", &settings);
+	ledger = new_ledger(capture.sink);
+	for (uint32_t tgid = 1; tgid <= 65537; tgid++) {
+		struct event alloc = { .kind = EVENT_ALLOC,
+				       .tgid = tgid,
+				       .tid = tgid,
+				       .time_ns = 1000,
+				       .row = VT_PROBE_cuMemAlloc_v2,
+				       .outer_row = VT_PROBE_cuMemAlloc_v2,
+				       .addr = 4096,
+				       .size = 1 };
+		struct event exit = { .kind = EVENT_EXIT, .tgid = tgid, .tid = tgid, .time_ns = 2000 };
+
+		ledger_apply(ledger, &alloc, NULL);
+		ledger_apply(ledger, &exit, NULL);
+	}
+	assert_int_equal(ledger_forgotten(ledger), 1);
+	sink_summary(capture.sink, ledger, &end);
+	assert_string_equal(capture_last(&capture, 0), "dropped: 1 process that ended long ago is not in this list");
+	assert_non_null(strstr(capture_text(&capture), "\n65536 processes with CUDA calls; traced"));
+	assert_null(strstr(capture_text(&capture), ", pid 1, "));
+	assert_non_null(strstr(capture_text(&capture), ", pid 2, "));
+	ledger_free(ledger);
+	capture_free(&capture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_trust_names_its_reasons),
 		cmocka_unit_test(test_eleven_callers_show_ten),
 		cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_dropped_processes_are_said),
 		cmocka_unit_test(test_simulated_is_said_once_and_late),
 	};
 

@@ -137,6 +137,22 @@ void books_held(struct process *process, const struct entry *entry)
 	each_slice(process, entry, slice_held);
 }
 
+/* What a program asks for is any number: the sum stays at the top instead of starting anew. */
+static void slice_request(struct slice *slice, uint64_t bytes)
+{
+	if (__builtin_add_overflow(slice->allocated.bytes, bytes, &slice->allocated.bytes))
+		slice->allocated.bytes = UINT64_MAX;
+	slice->allocated.count++;
+}
+
+void books_request(struct process *process, enum vt_kind kind, uint64_t slice, uint64_t bytes)
+{
+	slice_request(&process->total, bytes);
+	slice_request(&process->by_kind[kind], bytes);
+	if (slice)
+		slice_request(&process->by_caller[slice - 1].slice, bytes);
+}
+
 int books_settle(struct process *process, const struct settling *settling)
 {
 	struct books *books = books_of(process);

@@ -55,6 +55,9 @@ void books_add(struct process *process, const struct entry *entry);  /* into the
 void books_sub(struct process *process, const struct entry *entry);  /* out of them */
 void books_held(struct process *process, const struct entry *entry); /* into at_exit; books_sub is still to follow */
 
+/* A call for memory was entered: into `allocated` of the sums; no block. slice as books_slice() gave it. */
+void books_request(struct process *process, enum vt_kind kind, uint64_t slice, uint64_t bytes);
+
 int books_settle(struct process *process, const struct settling *settling); /* 0 or -ENOMEM; room must be made first */
 /* The block that a free of addr, entered then, was about. False: there is none. */
 bool books_settled(struct process *process, uint64_t addr, uint64_t enter_ns, struct block *ret_block);
@@ -76,7 +79,8 @@ struct processes {
 #define PROCESSES_ENDED_MAX (1 << 16) /* kept for the summary */
 
 void processes_fini(struct processes *processes);
-struct process *processes_find(const struct processes *processes, uint32_t tgid);	    /* a live one, or NULL */
+struct process *processes_find(const struct processes *processes, uint32_t tgid);     /* a live one, or NULL */
+struct process *processes_find_any(const struct processes *processes, uint32_t tgid); /* else the last that ended */
 struct process *processes_add(struct processes *processes, uint32_t tgid, uint64_t now_ns); /* NULL: out of memory */
 /* The blocks must be gone. The pointer is dead afterwards if the process never made a CUDA call and none of it can have been missed. */
 void processes_end(struct processes *processes, struct process *process);
@@ -86,6 +90,7 @@ struct ledger {
 	struct arena arena;
 	struct processes processes;
 	uint64_t last_id;
+	uint64_t ends; /* of processes */
 	uint64_t lost[LOST_CAUSE_COUNT];
 	uint64_t lost_global; /* of these, those of no known process */
 };

@@ -195,6 +195,29 @@ static void apply_free(const struct call *call)
 	check_covered(call);
 }
 
+/* Nothing is known of a call but that it was made: no block, no address to keep. */
+static void apply_entered(const struct call *call)
+{
+	struct notice notice = notice_of(call, NOTICE_ENTERED);
+	uint64_t slice;
+
+	call->process->entered++;
+	notice.op = call->row->op;
+	notice.duration_ns = 0;
+	if (call->row->op == VT_OP_ALLOC) {
+		if (books_slice(call->process, call->caller, &slice) < 0) {
+			ledger_lose(call->ledger, call->process, call->event, LOST_MEMORY, 1);
+			return;
+		}
+		books_request(call->process, call->row->kind, slice, call->event->size);
+	} else if (call->event->addr) {
+		call->process->frees_entered++;
+	} else {
+		return;
+	}
+	ledger_tell(call->ledger, &notice);
+}
+
 void call_apply(struct ledger *ledger, const struct event *event, const struct caller *caller)
 {
 	struct call call = { .ledger = ledger, .event = event, .caller = caller, .row = probe_row(event->row) };
@@ -216,6 +239,9 @@ void call_apply(struct ledger *ledger, const struct event *event, const struct c
 		break;
 	case EVENT_FREE:
 		apply_free(&call);
+		break;
+	case EVENT_ENTERED:
+		apply_entered(&call);
 		break;
 	default:
 		call.process->failed_frees++;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "ledger/books.h"
 
 int ledger_new(const struct ledger_settings *settings, struct ledger **ret_ledger)
@@ -82,6 +81,7 @@ void ledger_apply(struct ledger *ledger, const struct event *event, const struct
 	case EVENT_ALLOC_FAILED:
 	case EVENT_FREE:
 	case EVENT_FREE_FAILED:
+	case EVENT_ENTERED:
 		call_apply(ledger, event, caller);
 		break;
 	case EVENT_PROCESS:
@@ -91,15 +91,16 @@ void ledger_apply(struct ledger *ledger, const struct event *event, const struct
 		life_apply(ledger, event);
 		break;
 	case EVENT_LOST:
-		ledger_lose(ledger, processes_find(&ledger->processes, event->tgid), event, event->lost_cause,
+		ledger_lose(ledger, processes_find_any(&ledger->processes, event->tgid), event, event->lost_cause,
 			    event->lost_count);
 		break;
 	}
 }
 
-int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, uint64_t start_ns, const char *comm)
+int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, uint64_t start_ns, const char *comm,
+		       uint64_t time_ns)
 {
-	struct event event = { .kind = EVENT_PROCESS, .tgid = tgid, .tid = tgid, .time_ns = clock_mono_ns() };
+	struct event event = { .kind = EVENT_PROCESS, .tgid = tgid, .tid = tgid, .time_ns = time_ns };
 	struct process *process = processes_find(&ledger->processes, tgid);
 
 	event.uid = process ? process->uid : 0; /* not known here */
@@ -146,9 +147,21 @@ uint64_t ledger_forgotten(const struct ledger *ledger)
 /* A loss that names no process may be of any, also of one that had ended when it was noticed. */
 bool ledger_complete(const struct ledger *ledger, const struct process *process)
 {
+	if (ledger->settings.entry_only)
+		return false;
 	if (!process)
 		return ledger_lost(ledger) == 0;
 	return !ledger->lost_global && !process->lost && !process->uncovered && !process->attached_late;
+}
+
+uint64_t ledger_ends(const struct ledger *ledger)
+{
+	return ledger->ends;
+}
+
+bool ledger_entry_only(const struct ledger *ledger)
+{
+	return ledger->settings.entry_only;
 }
 
 void ledger_each_block(const struct ledger *ledger, const struct process *process, block_fn *fn, void *ctx)

@@ -12,12 +12,14 @@
  * - an allocation of nothing (success, NULL pointer) is told and counted, and is not a block;
  * - the end of a process and exec free every block, reason told; fork copies nothing;
  * - driver_probed and a successful runtime allocation without driver call below: the block is kept and UNCOVERED told as well;
- * - after a LOST event totals are incomplete, for that process or, where none is known, for all.
+ * - a call that is told as it was entered is counted, with what it asked for, and makes no block;
+ * - after a LOST event totals are incomplete, for that process, which may have ended, or, where none is known, for all.
  */
 struct ledger;
 
 struct ledger_settings {
 	bool driver_probed; /* the driver layer is being traced */
+	bool entry_only;    /* calls are told as they are entered (EVENT_ENTERED): what is live cannot be known */
 	notice_fn *fn;
 	void *ctx;
 };
@@ -29,7 +31,8 @@ void ledger_free(struct ledger *ledger);
 void ledger_apply(struct ledger *ledger, const struct event *event, const struct caller *caller);
 
 /* The process was running before the probes were there. Creates it if need be (name and start as /proc says); tells nothing. 0 or -ENOMEM. */
-int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, uint64_t start_ns, const char *comm);
+int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, uint64_t start_ns, const char *comm,
+		       uint64_t time_ns);
 
 /* Views, valid until the next apply. Processes in order of appearance, ended ones included. */
 size_t ledger_process_count(const struct ledger *ledger);
@@ -39,9 +42,11 @@ uint64_t ledger_lost_unknown(const struct ledger *ledger); /* of these, those of
 uint64_t ledger_lost_of(const struct ledger *ledger, enum lost_cause cause);
 uint64_t
 ledger_forgotten(const struct ledger *ledger); /* ended processes dropped from the list, which is bounded (65536) */
-bool ledger_complete(
-	const struct ledger *ledger,
-	const struct process *process); /* no loss, nothing uncovered, not attached late; NULL: no loss at all */
+/* No loss, nothing uncovered, not attached late; NULL: no loss at all. Entry-only: never. */
+bool ledger_complete(const struct ledger *ledger, const struct process *process);
+bool ledger_entry_only(const struct ledger *ledger); /* live totals are not known, `allocated` is what was asked for */
+
+uint64_t ledger_ends(const struct ledger *ledger); /* ends of processes so far: the highest process->end_number */
 
 /* Live blocks of a process, any order, for checks and later stages. */
 struct block {

@@ -19,6 +19,7 @@ static void end_process(struct ledger *ledger, struct process *process, const st
 	ledger_free_all(ledger, process, event, FREE_EXIT);
 	process->ended = true;
 	process->ended_ns = event->time_ns;
+	process->end_number = ++ledger->ends;
 	process->exit_code = exit_code;
 	ledger_tell_process(ledger, process, event);
 	processes_end(&ledger->processes, process);

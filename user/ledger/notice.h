@@ -19,6 +19,7 @@ enum notice_kind {
 	NOTICE_FREE_FAILED,
 	NOTICE_FREE_UNMATCHED, /* a successful free of an address that the ledger does not have */
 	NOTICE_ALLOC_FAILED,
+	NOTICE_ENTERED,	  /* a call was entered; what it came to is not known (ledger_settings.entry_only) */
 	NOTICE_UNCOVERED, /* a runtime call that no driver call stood under, although the driver is probed */
 	NOTICE_LOST,
 	NOTICE_PROCESS, /* a process appears (first probed call, fork, exec) or ends: see process->ended */
@@ -60,10 +61,11 @@ struct notice {
 
 	const char *api; /* outermost call as exported; NULL for exit, exec */
 	enum notice_layer layer;
-	uint64_t duration_ns;	     /* of the call */
+	enum vt_op op;		     /* ENTERED: an allocation, with its size, or a free, with its addr */
+	uint64_t duration_ns;	     /* of the call; ENTERED: 0 */
 	const struct caller *caller; /* NULL where no call was made */
 
-	/* the block: ALLOC, FREE; addr also of FREE_FAILED and FREE_UNMATCHED; size also of ALLOC_FAILED */
+	/* the block: ALLOC, FREE; addr also of FREE_FAILED, FREE_UNMATCHED and ENTERED; size also of ALLOC_FAILED and ENTERED */
 	uint64_t id; /* unique in one run, from 1 */
 	uint64_t addr;
 	uint64_t size;

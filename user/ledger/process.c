@@ -42,6 +42,18 @@ struct process *processes_find(const struct processes *processes, uint32_t tgid)
 	return map_get(&processes->live, tgid);
 }
 
+/* Linear where it has ended: asked for losses only. */
+struct process *processes_find_any(const struct processes *processes, uint32_t tgid)
+{
+	struct process *process = processes_find(processes, tgid);
+
+	for (size_t i = processes->count; !process && i > 0; i--) {
+		if (processes->items[i - 1]->tgid == tgid)
+			process = processes->items[i - 1];
+	}
+	return process;
+}
+
 static int grow(struct processes *processes)
 {
 	size_t capacity = processes->capacity ? processes->capacity * 2 : 16;
@@ -113,7 +125,7 @@ void processes_end(struct processes *processes, struct process *process)
 {
 	map_del(&processes->live, process->tgid);
 	processes->ended++;
-	if (!process->has_cuda && !process->attached_late) {
+	if (!process->has_cuda && !process->attached_late && !process->lost) {
 		drop(processes, index_of(processes, process));
 		return;
 	}

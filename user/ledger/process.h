@@ -16,7 +16,7 @@ struct tally {
 /* Sums of one slice (a kind, a caller) of a process' memory. */
 struct slice {
 	struct tally live;	/* now; after the end of the process: 0 */
-	struct tally allocated; /* ever */
+	struct tally allocated; /* ever; entry-only: what was asked for, saturating */
 	uint64_t peak_bytes;	/* of this slice's live bytes */
 	struct tally at_exit;	/* what the end of the process took away */
 };
@@ -46,6 +46,7 @@ struct process {
 	int32_t exit_code;  /* ended: as in wait(2), or PROCESS_EXIT_UNKNOWN */
 	uint64_t first_ns;  /* of our first news of it, CLOCK_MONOTONIC */
 	uint64_t ended_ns;
+	uint64_t end_number; /* ended: which end of this run, from 1 */
 
 	struct slice total;
 	struct slice by_kind[KIND_COUNT];
@@ -56,11 +57,13 @@ struct process {
 	uint64_t failed_frees;
 	uint64_t unmatched_frees;
 	uint64_t uncovered;
-	uint64_t lost;	     /* events lost of this process; those of no known process are only in ledger_lost() */
-	uint64_t zero_sized; /* successful allocations of nothing (NULL pointer) */
-	uint64_t calls;	     /* all call events */
-	bool has_cuda;	     /* made at least one probed call */
-	void *books;	     /* the ledger's own */
+	uint64_t lost;		/* events lost of this process; those of no known process are only in ledger_lost() */
+	uint64_t zero_sized;	/* successful allocations of nothing (NULL pointer) */
+	uint64_t calls;		/* all call events */
+	uint64_t entered;	/* of these, those that were told as they were entered */
+	uint64_t frees_entered; /* of these, frees of an address */
+	bool has_cuda;		/* made at least one probed call */
+	void *books;		/* the ledger's own */
 };
 
 #endif

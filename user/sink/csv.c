@@ -57,6 +57,8 @@ static const char *reason_of(const struct notice *notice)
 	switch (notice->kind) {
 	case NOTICE_FREE:
 		return free_reason_name(notice->reason);
+	case NOTICE_ENTERED:
+		return call_op_name(notice);
 	case NOTICE_LOST:
 		return lost_cause_name(notice->lost_cause);
 	case NOTICE_PROCESS:
@@ -82,8 +84,10 @@ static void add_who(struct buf *buf, const struct notice *notice)
 static void csv_notice(struct sink *sink, const struct notice *notice)
 {
 	bool block = notice->kind == NOTICE_ALLOC || notice->kind == NOTICE_FREE;
-	bool sized = block || notice->kind == NOTICE_ALLOC_FAILED || notice->kind == NOTICE_UNCOVERED;
-	bool freed = notice->kind == NOTICE_FREE_FAILED || notice->kind == NOTICE_FREE_UNMATCHED;
+	bool entered = notice->kind == NOTICE_ENTERED;
+	bool asked = entered && notice->op == VT_OP_ALLOC;
+	bool sized = block || asked || notice->kind == NOTICE_ALLOC_FAILED || notice->kind == NOTICE_UNCOVERED;
+	bool freed = (entered && !asked) || notice->kind == NOTICE_FREE_FAILED || notice->kind == NOTICE_FREE_UNMATCHED;
 	bool failed = notice->kind == NOTICE_ALLOC_FAILED || notice->kind == NOTICE_FREE_FAILED;
 	struct buf *buf = &sink->line;
 
@@ -100,7 +104,7 @@ static void csv_notice(struct sink *sink, const struct notice *notice)
 	number(buf, block, notice->id);
 	number(buf, block, notice->live_bytes);
 	number(buf, notice->kind == NOTICE_FREE, notice->age_ns);
-	number(buf, notice->api, notice->duration_ns);
+	number(buf, notice->api && !entered, notice->duration_ns);
 	field(buf, reason_of(notice));
 	number(buf, notice->kind == NOTICE_LOST, notice->lost_count);
 	number(buf, failed, (uint64_t)(uint32_t)notice->error);
@@ -110,10 +114,11 @@ static void csv_notice(struct sink *sink, const struct notice *notice)
 	sink_emit(sink);
 }
 
-static void csv_table(struct sink *sink, const struct ledger *ledger)
+static void csv_table(struct sink *sink, const struct ledger *ledger, uint64_t time_ns)
 {
 	(void)sink;
 	(void)ledger;
+	(void)time_ns;
 }
 
 static void csv_summary(struct sink *sink, const struct ledger *ledger, const struct sink_end *end)

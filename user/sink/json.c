@@ -34,6 +34,7 @@ static const char *notice_action(const struct notice *notice)
 		[NOTICE_FREE_FAILED] = "vram_deallocate_failed",
 		[NOTICE_FREE_UNMATCHED] = "vram_deallocate_unmatched",
 		[NOTICE_ALLOC_FAILED] = "vram_allocate_failed",
+		[NOTICE_ENTERED] = "vram_call",
 		[NOTICE_UNCOVERED] = "vram_uncovered",
 		[NOTICE_LOST] = "vram_events_lost",
 	};
@@ -194,6 +195,26 @@ static void add_process_event(struct json *json, const struct notice *notice)
 	totals_exit(json, process);
 }
 
+static void add_entered(struct json *json, const struct notice *notice)
+{
+	bool alloc = notice->op == VT_OP_ALLOC;
+
+	json_string(json, "op", call_op_name(notice));
+	if (alloc)
+		json_u64(json, "size", notice->size);
+	else
+		json_null(json, "size");
+	if (alloc)
+		json_null(json, "addr");
+	else
+		json_address(json, "addr", notice->addr);
+	json_string(json, "kind", alloc ? kind_name(notice->memory_kind) : NULL);
+	json_string(json, "placement", alloc ? placement_name(notice->placement) : NULL);
+	json_string(json, "api", notice->api);
+	json_string(json, "layer", notice_layer_name(notice->layer));
+	add_caller(json, notice->caller);
+}
+
 /* The keys of this kind of event alone. */
 static void add_body(struct json *json, const struct notice *notice)
 {
@@ -223,6 +244,9 @@ static void add_body(struct json *json, const struct notice *notice)
 		add_memory(json, notice);
 		add_error(json, notice);
 		add_call(json, notice);
+		break;
+	case NOTICE_ENTERED:
+		add_entered(json, notice);
 		break;
 	case NOTICE_UNCOVERED:
 		json_string(json, "what", "no_driver_call");
@@ -289,37 +313,40 @@ static void json_attached(struct sink *sink, const struct sink_attached *attache
 	end_line(sink, &json);
 }
 
-/* `ledger` and `summary`: the whole ledger in one line. */
-static void add_ledger(struct sink *sink, struct json *json, const struct ledger *ledger, const char *event)
+/* `ledger` and `summary`: the ledger in one line. */
+static void add_ledger(struct sink *sink, struct json *json, const struct ledger *ledger, bool final, uint64_t time_ns)
 {
 	struct head head = {
-		.event = event,
-		.action = strcmp(event, "ledger") == 0 ? "vram_ledger" : "vram_summary",
+		.event = final ? "summary" : "ledger",
+		.action = final ? "vram_summary" : "vram_ledger",
 		.level = totals_complete(ledger) ? "info" : "warning",
 		.device = sink->settings.device,
-		.time_ns = clock_mono_ns(),
+		.time_ns = time_ns,
 	};
 
 	begin_line(sink, json, &head);
 	buf_str(&sink->line, ",\"human\":\"");
 	totals_human(&sink->line, ledger);
 	buf_char(&sink->line, '"');
-	totals_add(json, ledger, sink->dropped);
+	totals_add(json, ledger, sink->dropped, final ? 0 : sink->ends_told);
 }
 
-static void json_table(struct sink *sink, const struct ledger *ledger)
+static void json_table(struct sink *sink, const struct ledger *ledger, uint64_t time_ns)
 {
+	uint64_t dropped = sink->dropped;
 	struct json json;
 
-	add_ledger(sink, &json, ledger, "ledger");
+	add_ledger(sink, &json, ledger, false, time_ns);
 	end_line(sink, &json);
+	if (sink->dropped == dropped)
+		sink->ends_told = ledger_ends(ledger);
 }
 
 static void json_summary(struct sink *sink, const struct ledger *ledger, const struct sink_end *end)
 {
 	struct json json;
 
-	add_ledger(sink, &json, ledger, "summary");
+	add_ledger(sink, &json, ledger, true, end->time_ns);
 	json_string(&json, "exit_reason", end->exit_reason);
 	json_u64(&json, "wall_ns", end->wall_ns);
 	json_u64(&json, "mappings_lost", end->mappings_lost);

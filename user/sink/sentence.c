@@ -36,12 +36,18 @@ const char *notice_event_name(const struct notice *notice)
 		[NOTICE_FREE_FAILED] = "free_failed",
 		[NOTICE_FREE_UNMATCHED] = "free_unmatched",
 		[NOTICE_ALLOC_FAILED] = "alloc_failed",
+		[NOTICE_ENTERED] = "call",
 		[NOTICE_UNCOVERED] = "uncovered",
 		[NOTICE_LOST] = "lost",
 		[NOTICE_PROCESS] = "process",
 	};
 
 	return names[notice->kind];
+}
+
+const char *call_op_name(const struct notice *notice)
+{
+	return notice->op == VT_OP_ALLOC ? "alloc" : "free";
 }
 
 void sentence_attached(struct buf *buf, const struct sink_attached *attached)
@@ -83,6 +89,8 @@ const char *notice_device(const struct notice *notice, const char *device)
 	case NOTICE_ALLOC_FAILED:
 	case NOTICE_UNCOVERED:
 		return placed ? device : NULL;
+	case NOTICE_ENTERED:
+		return placed && notice->op == VT_OP_ALLOC ? device : NULL;
 	default:
 		return NULL;
 	}
@@ -176,6 +184,19 @@ static void add_alloc_failed(struct buf *buf, const struct notice *notice, const
 	add_error(buf, notice);
 }
 
+static void add_entered(struct buf *buf, const struct notice *notice, const char *device)
+{
+	buf_str(buf, notice->api);
+	if (notice->op == VT_OP_ALLOC) {
+		buf_str(buf, " asked for ");
+		add_block(buf, notice, device);
+	} else {
+		buf_str(buf, " asked to free ");
+		buf_hex(buf, notice->addr);
+	}
+	buf_str(buf, "; what came of it is not known");
+}
+
 static void add_lost(struct buf *buf, const struct notice *notice)
 {
 	buf_u64(buf, notice->lost_count);
@@ -236,6 +257,9 @@ void sentence_add(struct buf *buf, const struct notice *notice, const char *devi
 	case NOTICE_ALLOC_FAILED:
 		add_alloc_failed(buf, notice, device);
 		break;
+	case NOTICE_ENTERED:
+		add_entered(buf, notice, device);
+		break;
 	case NOTICE_UNCOVERED:
 		buf_str(buf, "A call for ");
 		sentence_size(buf, notice->size);
@@ -265,6 +289,10 @@ void sentence_trust(struct buf *buf, const struct ledger *ledger, const struct p
 	if (ledger_complete(ledger, process)) {
 		buf_str(buf, "complete: every traced call of this process was seen, from its start");
 		return;
+	}
+	if (ledger_entry_only(ledger)) {
+		add_reason(buf, &first);
+		buf_str(buf, ENTRY_ONLY_TEXT);
 	}
 	if (process->attached_late) {
 		add_reason(buf, &first);

@@ -14,7 +14,7 @@ static const struct sink_ops *find_ops(const char *format)
 	static const struct {
 		const char *format;
 		const struct sink_ops *ops;
-	} backends[] = { { "text", &text_ops }, { "json", &json_ops }, { "csv", &csv_ops } };
+	} backends[] = { { "text", &text_ops }, { "json", &json_ops }, { "csv", &csv_ops }, { "null", &null_ops } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
 		if (strcmp(format, backends[i].format) == 0)
@@ -47,7 +47,7 @@ int sink_new(const char *format, const struct sink_settings *settings, struct si
 	int err;
 
 	if (!ops)
-		return diag_err(diag, -EINVAL, "output format is none of text, json, csv");
+		return diag_err(diag, -EINVAL, "output format is none of text, json, csv, null");
 	sink = calloc(1, sizeof(*sink));
 	if (!sink)
 		return diag_err(diag, -ENOMEM, "out of memory for the output");
@@ -57,7 +57,7 @@ int sink_new(const char *format, const struct sink_settings *settings, struct si
 		diag_err(diag, err, "out of memory for the output");
 		goto out;
 	}
-	err = writer_new(settings->fd, &sink->writer);
+	err = ops == &null_ops ? 0 : writer_new(settings->fd, &sink->writer);
 	if (err < 0) {
 		diag_err(diag, err, "cannot start the thread that writes the output: %s", strerror(-err));
 		goto out;
@@ -103,6 +103,8 @@ void sink_emit(struct sink *sink)
 		accepted = false; /* cut by lack of memory: no line, so it counts as lost */
 	else if (sink->unbounded)
 		accepted = writer_put_always(sink->writer, line->data, line->length);
+	else if (sink->settings.patient)
+		accepted = writer_put_wait(sink->writer, line->data, line->length);
 	else
 		accepted = writer_put(sink->writer, line->data, line->length);
 	if (!accepted)
@@ -132,7 +134,8 @@ static void tell_dropped(struct sink *sink)
 /* Failures and oddities are told whatever the size: --min-size speaks of blocks. */
 static bool is_wanted(const struct sink_settings *settings, const struct notice *notice)
 {
-	bool block = notice->kind == NOTICE_ALLOC || notice->kind == NOTICE_FREE;
+	bool asked = notice->kind == NOTICE_ENTERED && notice->op == VT_OP_ALLOC;
+	bool block = notice->kind == NOTICE_ALLOC || notice->kind == NOTICE_FREE || asked;
 
 	if (block && notice->size < settings->min_size)
 		return false;
@@ -160,9 +163,9 @@ void sink_attached(struct sink *sink, const struct sink_attached *attached)
 	sink->ops->attached(sink, attached);
 }
 
-void sink_table(struct sink *sink, const struct ledger *ledger)
+void sink_table(struct sink *sink, const struct ledger *ledger, uint64_t time_ns)
 {
-	sink->ops->table(sink, ledger);
+	sink->ops->table(sink, ledger, time_ns);
 }
 
 void sink_summary(struct sink *sink, const struct ledger *ledger, const struct sink_end *end)
@@ -187,10 +190,10 @@ uint64_t sink_dropped(const struct sink *sink)
 
 int sink_error(const struct sink *sink)
 {
-	return writer_error(sink->writer);
+	return sink->writer ? writer_error(sink->writer) : 0;
 }
 
 int sink_flush(struct sink *sink)
 {
-	return writer_flush(sink->writer);
+	return sink->writer ? writer_flush(sink->writer) : 0;
 }

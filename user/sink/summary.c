@@ -53,6 +53,19 @@ static void add_title(struct sink *sink, const struct process *process)
 	buf_char(buf, '\n');
 }
 
+static void add_requested(struct sink *sink, const struct process *process)
+{
+	struct buf *buf = &sink->line;
+
+	buf_str(buf, "  asked for ");
+	text_size(sink, buf, process->total.allocated.bytes, 0);
+	buf_str(buf, " in ");
+	add_count(buf, process->total.allocated.count, "call");
+	buf_str(buf, ", and ");
+	add_count(buf, process->frees_entered, "call");
+	buf_str(buf, " to free\n");
+}
+
 static void add_totals(struct sink *sink, const struct process *process)
 {
 	const struct slice *total = &process->total;
@@ -79,15 +92,17 @@ static void add_totals(struct sink *sink, const struct process *process)
 	buf_char(buf, '\n');
 }
 
-static void add_kinds(struct sink *sink, const struct process *process)
+static void add_kinds(struct sink *sink, const struct process *process, bool entry_only)
 {
 	struct buf *buf = &sink->line;
 	int width = width_of(sink);
 
 	if (!process->total.allocated.count)
 		return;
-	buf_printf(buf, "  KIND     PLACEMENT   %*s %*s %*s %8s\n", width, process->ended ? "AT EXIT" : "LIVE", width,
-		   "PEAK", width, "ALLOCATED", "COUNT");
+	buf_str(buf, "  KIND     PLACEMENT   ");
+	if (!entry_only)
+		buf_printf(buf, "%*s %*s ", width, process->ended ? "AT EXIT" : "LIVE", width, "PEAK");
+	buf_printf(buf, "%*s %8s\n", width, entry_only ? "ASKED FOR" : "ALLOCATED", "COUNT");
 	for (unsigned int kind = 0; kind < KIND_COUNT; kind++) {
 		const struct slice *slice = &process->by_kind[kind];
 
@@ -95,17 +110,25 @@ static void add_kinds(struct sink *sink, const struct process *process)
 			continue;
 		buf_printf(buf, "  %-8s %-11s ", kind_name((enum vt_kind)kind),
 			   placement_name(placement_of_kind((enum vt_kind)kind)));
-		text_size(sink, buf, slice_held(process, slice)->bytes, width);
-		buf_char(buf, ' ');
-		text_size(sink, buf, slice->peak_bytes, width);
-		buf_char(buf, ' ');
+		if (!entry_only) {
+			text_size(sink, buf, slice_held(process, slice)->bytes, width);
+			buf_char(buf, ' ');
+			text_size(sink, buf, slice->peak_bytes, width);
+			buf_char(buf, ' ');
+		}
 		text_size(sink, buf, slice->allocated.bytes, width);
 		buf_printf(buf, " %8llu\n", (unsigned long long)slice->allocated.count);
 	}
 }
 
-/* The largest by peak, largest first; equal ones in order of appearance. Returns how many. */
-static size_t find_top(const struct process *process, const struct caller_slice *top[TOP_CALLERS])
+/* By what callers are ranked. */
+static uint64_t rank_of(const struct caller_slice *item, bool entry_only)
+{
+	return entry_only ? item->slice.allocated.bytes : item->slice.peak_bytes;
+}
+
+/* The largest, largest first; equal ones in order of appearance. Returns how many. */
+static size_t find_top(const struct process *process, bool entry_only, const struct caller_slice *top[TOP_CALLERS])
 {
 	size_t count = 0;
 
@@ -113,7 +136,7 @@ static size_t find_top(const struct process *process, const struct caller_slice 
 		const struct caller_slice *item = &process->by_caller[i];
 		size_t at = count;
 
-		while (at > 0 && top[at - 1]->slice.peak_bytes < item->slice.peak_bytes)
+		while (at > 0 && rank_of(top[at - 1], entry_only) < rank_of(item, entry_only))
 			at--;
 		if (at == TOP_CALLERS)
 			continue;
@@ -125,29 +148,34 @@ static size_t find_top(const struct process *process, const struct caller_slice 
 	return count;
 }
 
-static void add_callers(struct sink *sink, const struct process *process)
+static void add_callers(struct sink *sink, const struct process *process, bool entry_only)
 {
 	const struct caller_slice *top[TOP_CALLERS];
-	size_t count = find_top(process, top);
+	size_t count = find_top(process, entry_only, top);
 	struct buf *buf = &sink->line;
 	int width = width_of(sink);
 
 	if (!count)
 		return;
-	buf_printf(buf, "  %*s %*s %8s  CALLER\n", width, "PEAK", width, "ALLOCATED", "COUNT");
+	buf_str(buf, "  ");
+	if (!entry_only)
+		buf_printf(buf, "%*s ", width, "PEAK");
+	buf_printf(buf, "%*s %8s  CALLER\n", width, entry_only ? "ASKED FOR" : "ALLOCATED", "COUNT");
 	for (size_t i = 0; i < count; i++) {
 		const char *name = top[i]->caller ? top[i]->caller->name : "?";
 
 		buf_str(buf, "  ");
-		text_size(sink, buf, top[i]->slice.peak_bytes, width);
-		buf_char(buf, ' ');
+		if (!entry_only) {
+			text_size(sink, buf, top[i]->slice.peak_bytes, width);
+			buf_char(buf, ' ');
+		}
 		text_size(sink, buf, top[i]->slice.allocated.bytes, width);
 		buf_printf(buf, " %8llu  ", (unsigned long long)top[i]->slice.allocated.count);
 		escape_text(buf, name, strlen(name));
 		buf_char(buf, '\n');
 	}
 	if (process->caller_count > count) {
-		buf_printf(buf, "  %*s", 2 * width + 12, "");
+		buf_printf(buf, "  %*s", (entry_only ? width - 1 : 2 * width) + 12, "");
 		add_count(buf, process->caller_count - count, "more caller");
 		buf_char(buf, '\n');
 	}
@@ -186,12 +214,16 @@ static void add_trouble(struct sink *sink, const struct process *process)
 static void add_process(struct sink *sink, const struct ledger *ledger, const struct process *process)
 {
 	bool complete = ledger_complete(ledger, process);
+	bool entry_only = ledger_entry_only(ledger);
 	struct buf *buf = &sink->line;
 
 	add_title(sink, process);
-	add_totals(sink, process);
-	add_kinds(sink, process);
-	add_callers(sink, process);
+	if (entry_only)
+		add_requested(sink, process);
+	else
+		add_totals(sink, process);
+	add_kinds(sink, process, entry_only);
+	add_callers(sink, process, entry_only);
 	add_trouble(sink, process);
 	buf_str(buf, "  ");
 	if (!complete)
@@ -206,6 +238,7 @@ static void add_process(struct sink *sink, const struct ledger *ledger, const st
 void text_losses(struct sink *sink, const struct ledger *ledger)
 {
 	struct buf *buf = &sink->line;
+
 	for (unsigned int cause = 0; cause < LOST_CAUSE_COUNT; cause++) {
 		uint64_t count = ledger_lost_of(ledger, (enum lost_cause)cause);
 
@@ -256,15 +289,16 @@ void text_summary(struct sink *sink, const struct ledger *ledger, const struct s
 	for (size_t i = 0; i < count; i++) {
 		const struct process *process = ledger_process(ledger, i);
 
-		if (process->has_cuda)
+		if (process->has_cuda || process->lost)
 			add_process(sink, ledger, process);
 	}
 	if (ledger_lost(ledger) || sink->dropped)
 		buf_char(&sink->line, '\n');
 	text_losses(sink, ledger);
 	if (ledger_forgotten(ledger))
-		buf_printf(&sink->line, "dropped: %llu processes that ended long ago are not in this list\n",
-			   (unsigned long long)ledger_forgotten(ledger));
+		buf_printf(&sink->line, "dropped: %llu process%s that ended long ago %s not in this list\n",
+			   (unsigned long long)ledger_forgotten(ledger), ledger_forgotten(ledger) == 1 ? "" : "es",
+			   ledger_forgotten(ledger) == 1 ? "is" : "are");
 	if (end->mappings_lost)
 		buf_printf(&sink->line,
 			   "lost: %llu mapping events: callers may be shown as ?, and a new library may have been "

@@ -119,6 +119,12 @@ static void say_simulated(struct sink *sink)
 static int text_open(struct sink *sink)
 {
 	say_simulated(sink);
+	if (sink->settings.entry_only) {
+		text_color(sink, &sink->line, TEXT_YELLOW);
+		buf_str(&sink->line, ENTRY_ONLY_TEXT " on this kernel; sizes are those asked for");
+		text_color(sink, &sink->line, TEXT_PLAIN);
+		buf_char(&sink->line, '\n');
+	}
 	sink_emit(sink);
 	return 0;
 }
@@ -151,6 +157,8 @@ static const char *event_title(const struct notice *notice)
 		[NOTICE_LOST] = "lost",
 	};
 
+	if (notice->kind == NOTICE_ENTERED)
+		return notice->op == VT_OP_ALLOC ? "asked for" : "asked free";
 	if (notice->kind != NOTICE_PROCESS)
 		return titles[notice->kind];
 	switch (process_event(notice)) {
@@ -194,7 +202,8 @@ static void add_address(struct buf *buf, const struct notice *notice)
 {
 	size_t start = buf->length;
 
-	if (notice->kind == NOTICE_ALLOC_FAILED || (notice->kind == NOTICE_UNCOVERED && !notice->addr))
+	if (notice->kind == NOTICE_ALLOC_FAILED || (notice->kind == NOTICE_UNCOVERED && !notice->addr) ||
+	    (notice->kind == NOTICE_ENTERED && notice->op == VT_OP_ALLOC))
 		buf_char(buf, '-');
 	else
 		buf_hex(buf, notice->addr);
@@ -204,7 +213,8 @@ static void add_address(struct buf *buf, const struct notice *notice)
 
 static void add_block(struct sink *sink, const struct notice *notice)
 {
-	bool sized = notice->kind != NOTICE_FREE_FAILED && notice->kind != NOTICE_FREE_UNMATCHED;
+	bool entered_free = notice->kind == NOTICE_ENTERED && notice->op != VT_OP_ALLOC;
+	bool sized = notice->kind != NOTICE_FREE_FAILED && notice->kind != NOTICE_FREE_UNMATCHED && !entered_free;
 	struct buf *buf = &sink->line;
 
 	if (sized)

@@ -7,27 +7,55 @@
 
 struct sums {
 	struct tally live;
-	struct tally allocated;
+	struct tally allocated; /* entry-only: what was asked for */
 	uint64_t uncovered;
 	bool complete;
 };
+
+/* null where it is not known, or does not apply. */
+static void add_number(struct json *json, const char *name, bool known, uint64_t value)
+{
+	if (known)
+		json_u64(json, name, value);
+	else
+		json_null(json, name);
+}
+
+/* Entry-only, `allocated` is what was asked for, and nothing else is known. */
+static void add_allocated(struct json *json, const struct tally *allocated, bool entry_only)
+{
+	add_number(json, "allocated_bytes", !entry_only, allocated->bytes);
+	add_number(json, "allocated_count", !entry_only, allocated->count);
+}
+
+static void add_requested(struct json *json, const struct tally *allocated, bool entry_only)
+{
+	add_number(json, "requested_bytes", entry_only, allocated->bytes);
+	add_number(json, "requested_count", entry_only, allocated->count);
+}
 
 const struct tally *slice_held(const struct process *process, const struct slice *slice)
 {
 	return process->ended ? &slice->at_exit : &slice->live;
 }
 
+static void sum_process(struct sums *sums, const struct slice *total)
+{
+	sums->live.bytes += total->live.bytes;
+	sums->live.count += total->live.count;
+	if (__builtin_add_overflow(sums->allocated.bytes, total->allocated.bytes, &sums->allocated.bytes))
+		sums->allocated.bytes = UINT64_MAX; /* what programs ask for is any number */
+	sums->allocated.count += total->allocated.count;
+}
+
 static struct sums sum_up(const struct ledger *ledger)
 {
-	struct sums sums = { .complete = ledger_lost(ledger) == 0 };
+	struct sums sums = { .complete = ledger_complete(ledger, NULL) };
 
 	for (size_t i = 0; i < ledger_process_count(ledger); i++) {
 		const struct process *process = ledger_process(ledger, i);
 
-		sums.live.bytes += process->total.live.bytes;
-		sums.live.count += process->total.live.count;
-		sums.allocated.bytes += process->total.allocated.bytes;
-		sums.allocated.count += process->total.allocated.count;
+		sum_process(&sums, &process->total);
 		sums.uncovered += process->uncovered;
 		sums.complete = sums.complete && ledger_complete(ledger, process);
 	}
@@ -43,82 +71,111 @@ bool totals_complete(const struct ledger *ledger)
 
 void totals_human(struct buf *buf, const struct ledger *ledger)
 {
+	bool entry_only = ledger_entry_only(ledger);
 	struct sums sums = sum_up(ledger);
 
 	buf_u64(buf, sums.allocated.count);
-	buf_str(buf, sums.allocated.count == 1 ? " allocation of " : " allocations of ");
+	buf_str(buf, entry_only ? " call" : " allocation");
+	buf_str(buf, sums.allocated.count == 1 ? "" : "s");
+	buf_str(buf, entry_only ? " asked for " : " of ");
 	sentence_size(buf, sums.allocated.bytes);
-	buf_str(buf, " in all, ");
+	buf_str(buf, " in all");
+	if (entry_only) {
+		buf_str(buf, "; " ENTRY_ONLY_TEXT);
+		return;
+	}
+	buf_str(buf, ", ");
 	sentence_size(buf, sums.live.bytes);
 	buf_str(buf, " still in use");
 	if (!sums.complete)
 		buf_str(buf, "; totals are incomplete");
 }
 
-static void add_tally(struct json *json, const char *name, const struct tally *tally)
+/* A slice that is not known by what it holds, entry-only, is known by what was asked for. */
+struct share {
+	struct tally held;
+	struct tally allocated;
+};
+
+static struct share share_of(const struct process *process, const struct slice *slice)
+{
+	return (struct share) { .held = *slice_held(process, slice), .allocated = slice->allocated };
+}
+
+static void add_share(struct json *json, const char *name, const struct share *share, bool entry_only)
 {
 	json_object_begin(json, name);
-	json_u64(json, "bytes", tally->bytes);
-	json_u64(json, "count", tally->count);
+	add_number(json, "bytes", !entry_only, share->held.bytes);
+	add_number(json, "count", !entry_only, share->held.count);
+	if (entry_only) {
+		json_u64(json, "requested_bytes", share->allocated.bytes);
+		json_u64(json, "requested_count", share->allocated.count);
+	}
 	json_object_end(json);
 }
 
-static void add_by_kind(struct json *json, const struct process *process)
+static void add_by_kind(struct json *json, const struct process *process, bool entry_only)
 {
 	json_object_begin(json, "by_kind");
 	for (unsigned int kind = 0; kind < KIND_COUNT; kind++) {
-		const struct slice *slice = &process->by_kind[kind];
+		struct share share = share_of(process, &process->by_kind[kind]);
 
-		if (slice->allocated.count)
-			add_tally(json, kind_name((enum vt_kind)kind), slice_held(process, slice));
+		if (share.allocated.count)
+			add_share(json, kind_name((enum vt_kind)kind), &share, entry_only);
 	}
 	json_object_end(json);
 }
 
-static void add_by_placement(struct json *json, const struct process *process)
+static void add_by_placement(struct json *json, const struct process *process, bool entry_only)
 {
-	struct tally held[PLACEMENT_COUNT] = { { 0 } };
-	bool used[PLACEMENT_COUNT] = { false };
+	struct share shares[PLACEMENT_COUNT] = { 0 };
 
 	for (unsigned int kind = 0; kind < KIND_COUNT; kind++) {
-		const struct slice *slice = &process->by_kind[kind];
-		enum placement placement = placement_of_kind((enum vt_kind)kind);
+		struct share *sum = &shares[placement_of_kind((enum vt_kind)kind)];
+		struct share share = share_of(process, &process->by_kind[kind]);
 
-		if (!slice->allocated.count)
-			continue;
-		used[placement] = true;
-		held[placement].bytes += slice_held(process, slice)->bytes;
-		held[placement].count += slice_held(process, slice)->count;
+		sum->held.bytes += share.held.bytes;
+		sum->held.count += share.held.count;
+		if (__builtin_add_overflow(sum->allocated.bytes, share.allocated.bytes, &sum->allocated.bytes))
+			sum->allocated.bytes = UINT64_MAX;
+		sum->allocated.count += share.allocated.count;
 	}
 	json_object_begin(json, "by_placement");
 	for (unsigned int placement = 0; placement < PLACEMENT_COUNT; placement++) {
-		if (used[placement])
-			add_tally(json, placement_name((enum placement)placement), &held[placement]);
+		if (shares[placement].allocated.count)
+			add_share(json, placement_name((enum placement)placement), &shares[placement], entry_only);
 	}
 	json_object_end(json);
 }
 
 /* Nothing declares a purpose yet, so all of it is of unknown purpose. */
-static void add_by_purpose(struct json *json, const struct process *process)
+static void add_by_purpose(struct json *json, const struct process *process, bool entry_only)
 {
+	struct share share = share_of(process, &process->total);
+
 	json_object_begin(json, "by_purpose");
-	if (process->total.allocated.count)
-		add_tally(json, purpose_name(PURPOSE_UNKNOWN), slice_held(process, &process->total));
+	if (share.allocated.count)
+		add_share(json, purpose_name(PURPOSE_UNKNOWN), &share, entry_only);
 	json_object_end(json);
 }
 
-static void add_by_caller(struct json *json, const struct process *process)
+static void add_by_caller(struct json *json, const struct process *process, bool entry_only)
 {
 	json_object_begin(json, "by_caller");
 	for (size_t i = 0; i < process->caller_count; i++) {
 		const struct caller_slice *item = &process->by_caller[i];
+		struct share share = share_of(process, &item->slice);
 
 		json_key_object_begin(json, item->caller ? item->caller->name : "?");
-		json_u64(json, "bytes", slice_held(process, &item->slice)->bytes);
-		json_u64(json, "count", slice_held(process, &item->slice)->count);
-		json_u64(json, "peak_bytes", item->slice.peak_bytes);
-		json_u64(json, "allocated_bytes", item->slice.allocated.bytes);
-		json_u64(json, "allocated_count", item->slice.allocated.count);
+		add_number(json, "bytes", !entry_only, share.held.bytes);
+		add_number(json, "count", !entry_only, share.held.count);
+		add_number(json, "peak_bytes", !entry_only, item->slice.peak_bytes);
+		add_number(json, "allocated_bytes", !entry_only, share.allocated.bytes);
+		add_number(json, "allocated_count", !entry_only, share.allocated.count);
+		if (entry_only) {
+			json_u64(json, "requested_bytes", share.allocated.bytes);
+			json_u64(json, "requested_count", share.allocated.count);
+		}
 		json_object_end(json);
 	}
 	json_object_end(json);
@@ -154,30 +211,38 @@ static void add_identity(struct json *json, const struct process *process)
 	json_bool(json, "attached_late", process->attached_late);
 }
 
-static void add_process(struct json *json, const struct ledger *ledger, const struct process *process)
+static void add_sums(struct json *json, const struct process *process, bool entry_only)
 {
 	const struct slice *total = &process->total;
 
+	add_number(json, "live_bytes", !entry_only, total->live.bytes);
+	add_number(json, "live_count", !entry_only, total->live.count);
+	add_number(json, "peak_bytes", !entry_only, total->peak_bytes);
+	add_allocated(json, &total->allocated, entry_only);
+	add_number(json, "held_at_exit_bytes", !entry_only, total->at_exit.bytes);
+	add_number(json, "held_at_exit_count", !entry_only, total->at_exit.count);
+	add_by_kind(json, process, entry_only);
+	add_by_placement(json, process, entry_only);
+	add_by_purpose(json, process, entry_only);
+	add_by_caller(json, process, entry_only);
+}
+
+static void add_process(struct json *json, const struct ledger *ledger, const struct process *process)
+{
+	bool entry_only = ledger_entry_only(ledger);
+
 	json_object_begin(json, NULL);
 	add_identity(json, process);
-	json_u64(json, "live_bytes", total->live.bytes);
-	json_u64(json, "live_count", total->live.count);
-	json_u64(json, "peak_bytes", total->peak_bytes);
-	json_u64(json, "allocated_bytes", total->allocated.bytes);
-	json_u64(json, "allocated_count", total->allocated.count);
-	json_u64(json, "held_at_exit_bytes", total->at_exit.bytes);
-	json_u64(json, "held_at_exit_count", total->at_exit.count);
-	add_by_kind(json, process);
-	add_by_placement(json, process);
-	add_by_purpose(json, process);
-	add_by_caller(json, process);
+	add_sums(json, process, entry_only);
 	json_u64(json, "calls", process->calls);
-	json_u64(json, "failed", process->failed);
-	json_u64(json, "failed_frees", process->failed_frees);
-	json_u64(json, "unmatched_frees", process->unmatched_frees);
-	json_u64(json, "zero_sized", process->zero_sized);
+	add_requested(json, &process->total.allocated, entry_only);
+	add_number(json, "frees_entered", entry_only, process->frees_entered);
+	add_number(json, "failed", !entry_only, process->failed);
+	add_number(json, "failed_frees", !entry_only, process->failed_frees);
+	add_number(json, "unmatched_frees", !entry_only, process->unmatched_frees);
+	add_number(json, "zero_sized", !entry_only, process->zero_sized);
 	json_u64(json, "lost", process->lost);
-	json_u64(json, "uncovered", process->uncovered);
+	add_number(json, "uncovered", !entry_only, process->uncovered);
 	json_bool(json, "complete", ledger_complete(ledger, process));
 	json_object_end(json);
 }
@@ -197,20 +262,26 @@ static void add_lost(struct json *json, const struct ledger *ledger, uint64_t dr
 	json_object_end(json);
 }
 
-void totals_add(struct json *json, const struct ledger *ledger, uint64_t dropped)
+void totals_add(struct json *json, const struct ledger *ledger, uint64_t dropped, uint64_t ends_told)
 {
+	bool entry_only = ledger_entry_only(ledger);
 	struct sums sums = sum_up(ledger);
 
+	json_bool(json, "entry_only", entry_only);
+	add_requested(json, &sums.allocated, entry_only);
 	json_u64(json, "processes_dropped", ledger_forgotten(ledger));
-	json_u64(json, "live_bytes", sums.live.bytes);
-	json_u64(json, "live_count", sums.live.count);
-	json_u64(json, "allocated_bytes", sums.allocated.bytes);
-	json_u64(json, "allocated_count", sums.allocated.count);
+	add_number(json, "live_bytes", !entry_only, sums.live.bytes);
+	add_number(json, "live_count", !entry_only, sums.live.count);
+	add_allocated(json, &sums.allocated, entry_only);
 	add_lost(json, ledger, dropped);
-	json_u64(json, "uncovered", sums.uncovered);
+	add_number(json, "uncovered", !entry_only, sums.uncovered);
 	json_bool(json, "complete", sums.complete);
 	json_array_begin(json, "processes");
-	for (size_t i = 0; i < ledger_process_count(ledger); i++)
-		add_process(json, ledger, ledger_process(ledger, i));
+	for (size_t i = 0; i < ledger_process_count(ledger); i++) {
+		const struct process *process = ledger_process(ledger, i);
+
+		if (!process->ended || process->end_number > ends_told)
+			add_process(json, ledger, process);
+	}
 	json_array_end(json);
 }
