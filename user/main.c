@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "cli/doctor.h"
 #include "cli/info.h"
 #include "cli/options.h"
+#include "cli/replay.h"
 #include "cli/trace.h"
 
 /*
@@ -24,10 +27,12 @@ int main(int argc, char **argv)
 
 	fill_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN); /* a reader that went away is a write error, told at the end */
+	if (argc > 1 && !strcmp(argv[1], "doctor"))
+		return doctor_run(argc - 1, argv + 1);
 	options_parse(argc, argv, &options);
 	if (options.list_probes)
 		return info_list_probes();
 	if (options.json_schema)
 		return info_json_schema();
-	return trace_run(&options);
+	return options.replay ? replay_run(&options) : trace_run(&options);
 }

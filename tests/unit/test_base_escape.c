@@ -50,7 +50,7 @@ static void encode(char **at, uint32_t code)
 /* Bytes, ASCII and characters of all planes (surrogates too, which are not UTF-8), mixed. */
 static size_t random_string(char *string)
 {
-	static const uint32_t nasty[] = { 0x61c,  0x200b,  0x200f,  0x202e, 0x2066, 0x2069, 0xfeff,
+	static const uint32_t nasty[] = { 0x61c,  0x200b,  0x200f,  0x202e, 0x2066, 0x206f, 0xfeff,
 					  0xfffb, 0xe0001, 0xe007f, 0x85,   0x9b,   0x7f };
 	char *at = string;
 
@@ -100,7 +100,7 @@ static size_t take(const unsigned char *s, size_t n, uint32_t *ret_code)
 static bool is_forbidden(uint32_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
-	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) || c == 0xfeff ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
 	       (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
@@ -116,6 +116,18 @@ static void assert_safe(const struct buf *out)
 		assert_false(is_forbidden(code));
 		i += n;
 	}
+}
+
+static bool is_valid(const char *string, size_t length)
+{
+	uint32_t code;
+
+	for (size_t n, i = 0; i < length; i += n) {
+		n = take((const unsigned char *)string + i, length - i, &code);
+		if (!n)
+			return false;
+	}
+	return true;
 }
 
 static int hex(char c)
@@ -166,6 +178,12 @@ static void test_random_strings(void **state)
 		escape_csv(&out, string, length);
 		assert_safe(&out);
 		assert_null(strpbrk("=+-@", (char[]) { out.data[0], '\0' }));
+		out.length = 0;
+		buf_add(&out, string, length);
+		escape_defuse(out.data, out.length);
+		assert_int_equal(out.length, length);
+		assert_safe(&out);
+		assert_int_equal(escape_is_utf8(string, length), is_valid(string, length));
 	}
 	buf_fini(&out);
 }
@@ -230,8 +248,42 @@ static void test_known_cases(void **state)
 	expect(escape_csv, "a\"b", "\"a\"\"b\"");
 	expect(escape_csv, "=1+1", "'=1+1");
 	expect(escape_csv, "@x,y", "\"'@x,y\"");
+	expect(escape_csv, "\xef\xbc\x9d\x31", "'\xef\xbc\x9d\x31"); /* a wide equals sign */
+	expect(escape_csv, "\xef\xbc", "\\xef\\xbc");
 	expect(escape_csv, "a\nb", "a\\x0ab");
 	expect(escape_csv, "", "");
+}
+
+/* Backslashes stay: what was escaped already stays readable. */
+static void test_defuse(void **state)
+{
+	char line[] = "a\\x1b \x1b[31m\n\xc2\x9b\xe2\x80\xae\xff\x7f\xc3\xa9";
+
+	(void)state;
+	escape_defuse(line, strlen(line));
+	assert_string_equal(line, "a\\x1b  [31m ???????\xc3\xa9");
+}
+
+/* A key that is no UTF-8, and one that looks like what it becomes, are two. */
+static void test_keys_stay_apart(void **state)
+{
+	static const char *const keys[] = { "plain",   "\xff", "\xfe",	   "\\xff",
+					    "\\\\xff", "\x1b", "\x1b\xff", "\xef\xbf\xbd" };
+	struct buf out = BUF_INIT;
+	struct json json;
+
+	(void)state;
+	json_init(&json, &out);
+	json_object_begin(&json, NULL);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		json_key_object_begin(&json, keys[i]);
+		json_object_end(&json);
+	}
+	json_object_end(&json);
+	assert_string_equal(out.data, "{\"plain\":{},\"\\\\xff\":{},\"\\\\xfe\":{},\"\\\\\\\\xff\":{},"
+				      "\"\\\\\\\\\\\\\\\\xff\":{},\"\\u001b\":{},\"\\\\x1b\\\\xff\":{},"
+				      "\"\xef\xbf\xbd\":{}}");
+	buf_fini(&out);
 }
 
 /* What a JSON parser reads back: valid characters as they were, every other byte as U+FFFD. */
@@ -312,7 +364,7 @@ static void test_json_structure(void **state)
 	assert_string_equal(
 		out.data,
 		"{\"a\":18446744073709551615,\"b\":-9223372036854775808,\"c\":[],\"d\":[\"x\\u000a\",null,{},true],"
-		"\"k\\\"\\ufffd\":{\"addr\":\"0xabc0\"},\"e\":null}");
+		"\"k\\\"\\\\xff\":{\"addr\":\"0xabc0\"},\"e\":null}");
 	buf_clear(&out);
 	json_init(&json, &out);
 	for (int i = 0; i < 64; i++)
@@ -327,6 +379,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_byte),     cmocka_unit_test(test_known_cases),
+		cmocka_unit_test(test_defuse),	       cmocka_unit_test(test_keys_stay_apart),
 		cmocka_unit_test(test_random_strings), cmocka_unit_test(test_json_round_trip),
 		cmocka_unit_test(test_json_structure),
 	};

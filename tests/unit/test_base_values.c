@@ -155,13 +155,16 @@ static void test_duration(void **state)
 static void test_clock(void **state)
 {
 	uint64_t mono = clock_mono_ns();
-	uint64_t wall = clock_wall_of(mono);
+	uint64_t wall;
 	char text[CLOCK_RFC3339_BYTES];
 	char local[CLOCK_LOCAL_BYTES];
 	struct timespec ts;
 	uint64_t now;
 
 	(void)state;
+	setenv("TZ", "UTC", 1);
+	tzset();
+	wall = clock_wall_of(mono);
 	clock_gettime(CLOCK_REALTIME, &ts);
 	now = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 	assert_true(now >= wall - 1000000 && now - wall < 10000000000);
@@ -176,8 +179,45 @@ static void test_clock(void **state)
 	assert_string_equal(text, "2554-07-21T23:34:33.709551615Z");
 	setenv("TZ", "UTC-1", 1);
 	tzset();
-	clock_format_local(1795646210123456789, local);
-	assert_string_equal(local, "23:36:50.123456");
+	assert_int_equal(clock_measure().utc_offset_s, 3600);
+	clock_format_local(1795646210123456789, local); /* by the model, which was made before */
+	assert_string_equal(local, "22:36:50.123456");
+}
+
+/* A replay tells the time of the machine where it was recorded, whatever the clocks and the zone here. */
+static void test_clock_model(void **state)
+{
+	static const struct {
+		struct clock_model model;
+		uint64_t mono_ns;
+		const char *rfc3339;
+		const char *local;
+	} rows[] = {
+		{ { 1795646210000000000, 3600 }, 123456789, "2026-11-25T22:36:50.123456789Z", "23:36:50.123456" },
+		{ { 1795646210000000000, 7200 }, 123456789, "2026-11-25T22:36:50.123456789Z", "00:36:50.123456" },
+		{ { 1795646210000000000, -12600 }, 123456789, "2026-11-25T22:36:50.123456789Z", "19:06:50.123456" },
+		{ { 0, -3600 }, 1000, "1970-01-01T00:00:00.000001000Z", "23:00:00.000001" },
+		{ { -5000000000, 0 }, 6000000000, "1970-01-01T00:00:01.000000000Z", "00:00:01.000000" },
+		{ { 0, INT32_MIN }, 0, "1970-01-01T00:00:00.000000000Z", "20:45:52.000000" },
+		{ { INT64_MIN, INT32_MAX }, 0, "2262-04-11T23:47:16.854775808Z", "03:01:23.854775" },
+	};
+	char text[CLOCK_RFC3339_BYTES];
+	char local[CLOCK_LOCAL_BYTES];
+	struct clock_model now;
+
+	(void)state;
+	setenv("TZ", "UTC+9", 1);
+	tzset();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		clock_set(&rows[i].model);
+		clock_format_rfc3339(clock_wall_of(rows[i].mono_ns), text);
+		assert_string_equal(text, rows[i].rfc3339);
+		clock_format_local(clock_wall_of(rows[i].mono_ns), local);
+		assert_string_equal(local, rows[i].local);
+	}
+	now = clock_measure();
+	assert_int_equal(now.utc_offset_s, -9 * 3600);
+	assert_true(llabs(now.wall_minus_mono_ns - clock_measure().wall_minus_mono_ns) < 1000000);
 }
 
 static void test_buf(void **state)
@@ -260,8 +300,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size_format), cmocka_unit_test(test_size_never_zero_for_something),
 		cmocka_unit_test(test_size_parse),  cmocka_unit_test(test_duration),
-		cmocka_unit_test(test_clock),	    cmocka_unit_test(test_buf),
-		cmocka_unit_test(test_diag_is_cut), cmocka_unit_test(test_log),
+		cmocka_unit_test(test_clock),	    cmocka_unit_test(test_clock_model),
+		cmocka_unit_test(test_buf),	    cmocka_unit_test(test_diag_is_cut),
+		cmocka_unit_test(test_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "attach/attach.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/options.h"
@@ -282,6 +283,33 @@ static void what_to_probe(void **state)
 	assert_int_equal(options->ring_bytes, 1 << 30);
 }
 
+static void recordings(void **state)
+{
+	const struct options *options = parse("--quiet -w new.vramtrace -- prog");
+
+	(void)state;
+	assert_true(options->quiet);
+	assert_string_equal(options->record, "new.vramtrace");
+	assert_null(options->replay);
+	options = parse("-r old.vramtrace -o json --strict 5 2");
+	assert_string_equal(options->replay, "old.vramtrace");
+	assert_null(options->record);
+	assert_int_equal(options->interval_ns, 5000000000);
+	assert_int_equal(options->count, 2);
+	assert_string_equal(parse("--replay=-")->replay, "-");
+}
+
+static void what_a_kernel_may_lack(void **state)
+{
+	const struct options *options = parse("--without=multi,return_probes --map-entries 8");
+
+	(void)state;
+	assert_int_equal(options->without, ATTACH_WITHOUT_MULTI | ATTACH_WITHOUT_RETURN_PROBES);
+	assert_int_equal(options->map_entries, 8);
+	assert_int_equal(parse("--without=task_storage")->without, ATTACH_WITHOUT_TASK_STORAGE);
+	assert_int_equal(parse("")->without, 0);
+}
+
 static void verbosity_is_the_level_of_the_log(void **state)
 {
 	enum log_level before = log_get_level();
@@ -306,6 +334,8 @@ int main(void)
 		cmocka_unit_test(a_command_keeps_its_own_options),
 		cmocka_unit_test(what_to_tell),
 		cmocka_unit_test(what_to_probe),
+		cmocka_unit_test(recordings),
+		cmocka_unit_test(what_a_kernel_may_lack),
 		cmocka_unit_test(verbosity_is_the_level_of_the_log),
 	};
 

@@ -42,7 +42,10 @@ static struct line *start(bool driver_probed)
 	settings.fd = line->fd;
 	assert_int_equal(callers_new(NULL, NULL, &line->callers, &diag), 0);
 	assert_int_equal(sink_new("json", &settings, &sink, &diag), 0);
-	assert_int_equal(pipe_init(&line->pipe, line->callers, sink, driver_probed), 0);
+	assert_int_equal(pipe_init(&line->pipe, &(struct pipe_settings) { .callers = line->callers,
+									  .sink = sink,
+									  .driver_probed = driver_probed }),
+			 0);
 	return line;
 }
 

@@ -90,9 +90,9 @@ static void take_library(struct session *session, const struct library_news *new
 		return;
 	say_late(news, since_ns - news->time_ns, is_truth(session, layer));
 	if (is_truth(session, layer) && is_ours(session, news->tgid))
-		ledger_attach_late(session->pipe.ledger, news->tgid, 0, 0, "");
+		session_came_late(session, news->tgid, 0, "");
 	if (session->libraries.simulated)
-		sink_set_simulated(session->pipe.sink);
+		pipe_simulated(&session->pipe);
 }
 
 void session_late_libraries(struct session *session)

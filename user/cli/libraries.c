@@ -33,6 +33,41 @@ static void say_probed(const struct library *library, uint64_t took_ns)
 	buf_fini(&path);
 }
 
+static void keep_told(struct libraries *libraries, const struct library *library)
+{
+	struct item *grown = reallocarray(libraries->told, libraries->told_count + 1, sizeof(*grown));
+	struct item item = {
+		.kind = ITEM_LIBRARY,
+		.time_ns = clock_mono_ns(),
+		.library = {
+			.path = strdup(library->path),
+			.layer = library->layer,
+			.probed = library->exports.count,
+			.build_id_length = library->exports.build_id_length,
+			.dev = library->dev,
+			.ino = library->ino,
+		},
+	};
+
+	if (grown)
+		libraries->told = grown;
+	if (!grown || !item.library.path) {
+		free((char *)item.library.path);
+		return;
+	}
+	memcpy(item.library.build_id, library->exports.build_id, sizeof(item.library.build_id));
+	libraries->told[libraries->told_count++] = item;
+	if (libraries->pipe)
+		pipe_take(libraries->pipe, &item);
+}
+
+void libraries_tell(struct libraries *libraries, struct pipe_line *pipe)
+{
+	libraries->pipe = pipe;
+	for (size_t i = 0; i < libraries->told_count; i++)
+		pipe_take(pipe, &libraries->told[i]);
+}
+
 static int attach_opened(struct libraries *libraries, const struct library *library, struct diag *diag)
 {
 	uint64_t begin_ns = clock_mono_ns();
@@ -44,6 +79,7 @@ static int attach_opened(struct libraries *libraries, const struct library *libr
 	libraries->probed[library->layer]++;
 	if (library->exports.simulated)
 		libraries->simulated = true;
+	keep_told(libraries, library);
 	say_probed(library, clock_mono_ns() - begin_ns);
 	return 0;
 }
@@ -89,6 +125,11 @@ void libraries_fini(struct libraries *libraries)
 	for (size_t i = 0; i < libraries->complaint_count; i++)
 		free(libraries->complaints[i]);
 	libraries->complaint_count = 0;
+	for (size_t i = 0; i < libraries->told_count; i++)
+		free((char *)libraries->told[i].library.path);
+	free(libraries->told);
+	libraries->told = NULL;
+	libraries->told_count = 0;
 }
 
 int libraries_add(struct libraries *libraries, const struct candidate *candidate, uint64_t *ret_since_ns)

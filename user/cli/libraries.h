@@ -3,6 +3,7 @@
 #define CLI_LIBRARIES_H
 
 #include "attach/attach.h"
+#include "cli/pipe.h"
 #include "probe/search.h"
 
 #define LIBRARIES_COMPLAINTS_MAX 64
@@ -13,7 +14,10 @@ struct libraries {
 	struct reader *reader;
 	bool wanted[VT_LAYER_RUNTIME + 1]; /* by enum vt_layer */
 	unsigned int probed[VT_LAYER_RUNTIME + 1];
-	bool simulated;				    /* one of them is the simulated card */
+	bool simulated;	   /* one of them is the simulated card */
+	struct item *told; /* LIBRARY items of what is probed; paths are ours */
+	size_t told_count;
+	struct pipe_line *pipe;			    /* gets them; NULL: not yet */
 	char *complaints[LIBRARIES_COMPLAINTS_MAX]; /* names of files that were said not to be probed */
 	size_t complaint_count;
 };
@@ -24,6 +28,9 @@ void libraries_fini(struct libraries *libraries); /* safe on a zeroed object */
 
 /* A file the user named (--library): every failure is an error. */
 int libraries_add_named(struct libraries *libraries, const char *path, struct diag *diag);
+
+/* From here on the pipe hears of every library that is probed, also of those that were before. */
+void libraries_tell(struct libraries *libraries, struct pipe_line *pipe);
 
 /*
  * 0: probed since *ret_since_ns (CLOCK_MONOTONIC, maybe just now), or not wanted (0). -errno: could not be; logged unless the file is

@@ -149,7 +149,7 @@ static void on_interval(struct loop *loop)
 	if (read(loop->interval_fd, &expirations, sizeof(expirations)) != sizeof(expirations))
 		return;
 	session_losses(session, false);
-	sink_table(session->pipe.sink, session->pipe.ledger);
+	pipe_take(&session->pipe, &(struct item) { .kind = ITEM_TABLE, .time_ns = clock_mono_ns() });
 	loop->tables++;
 	if (session->options->count && loop->tables >= session->options->count)
 		session->exit_reason = "count";
@@ -214,6 +214,7 @@ static void check_now_and_then(struct loop *loop)
 	loop->last_check_ns = now_ns;
 	session_losses(loop->session, false);
 	session_missed_libraries(loop->session);
+	session_keep_record(loop->session);
 	end_gone(loop->session);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/attach.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/size.h"
@@ -33,6 +34,9 @@ enum {
 	KEY_AS_ROOT,
 	KEY_LIBRARY,
 	KEY_RING_SIZE,
+	KEY_QUIET,
+	KEY_WITHOUT,
+	KEY_MAP_ENTRIES,
 };
 
 static const struct argp_option argp_options[] = {
@@ -48,22 +52,32 @@ static const struct argp_option argp_options[] = {
 	{ NULL, 0, NULL, 0, "Output:", 3 },
 	{ "format", 'o', "text|json|csv", 0, "Form of the output (default: text)", 3 },
 	{ "output", KEY_OUTPUT, "FILE", 0, "Write it to a new file instead of stdout", 3 },
+	{ "quiet", KEY_QUIET, NULL, 0, "Nothing on stdout: for -w, --strict or a command whose output matters", 3 },
 	{ "min-size", KEY_MIN_SIZE, "SIZE", 0,
 	  "Tell only of blocks of at least SIZE (totals count all): 4096, 64K, 1.5G", 3 },
 	{ "kind", KEY_KIND, "KIND", 0, "Tell only of device, managed, pinned or pool memory (totals count all)", 3 },
 	{ "bytes", KEY_BYTES, NULL, 0, "Exact bytes in text", 3 },
 	{ "color", KEY_COLOR, "auto|always|never", 0, "Colours in text", 3 },
-	{ NULL, 0, NULL, 0, "Trust:", 4 },
-	{ "strict", KEY_STRICT, NULL, 0, "Exit with status 3 if any data were lost", 4 },
-	{ "ring-size", KEY_RING_SIZE, "SIZE", 0, "Ring buffer between kernel and tracer (default: 16M)", 4 },
-	{ "verbose", 'v', NULL, 0, "Say more (-vv: what libbpf says, too)", 4 },
-	{ NULL, 0, NULL, 0, "Information:", 5 },
-	{ "list-probes", KEY_LIST_PROBES, NULL, 0, "Print the table of probed calls", 5 },
-	{ "json-schema", KEY_JSON_SCHEMA, NULL, 0, "Print the schema of -o json", 5 },
+	{ NULL, 0, NULL, 0, "Recordings:", 4 },
+	{ "record", 'w', "FILE", 0, "Keep all that is seen in a new file, for -r", 4 },
+	{ "replay", 'r', "FILE", 0,
+	  "Print a recording (- for stdin) as the run was, by any user; with the options of output, --strict and "
+	  "INTERVAL",
+	  4 },
+	{ NULL, 0, NULL, 0, "Trust:", 5 },
+	{ "strict", KEY_STRICT, NULL, 0, "Exit with status 3 if any data were lost", 5 },
+	{ "ring-size", KEY_RING_SIZE, "SIZE", 0, "Ring buffer between kernel and tracer (default: 16M)", 5 },
+	{ "verbose", 'v', NULL, 0, "Say more (-vv: what libbpf says, too)", 5 },
+	{ NULL, 0, NULL, 0, "Information:", 6 },
+	{ "list-probes", KEY_LIST_PROBES, NULL, 0, "Print the table of probed calls", 6 },
+	{ "json-schema", KEY_JSON_SCHEMA, NULL, 0, "Print the schema of -o json", 6 },
+	{ "without", KEY_WITHOUT, "FEATURE[,FEATURE]...", OPTION_HIDDEN, NULL, 6 },
+	{ "map-entries", KEY_MAP_ENTRIES, "N", OPTION_HIDDEN, NULL, 6 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
-static const char argp_args[] = "-p PID[,PID]... [INTERVAL [COUNT]]\n-- CMD ARGS...\n[INTERVAL [COUNT]]";
+static const char argp_args[] =
+	"-p PID[,PID]... [INTERVAL [COUNT]]\n-- CMD ARGS...\n[INTERVAL [COUNT]]\n-r FILE [INTERVAL [COUNT]]";
 
 static const char argp_doc[] =
 	"Traces every byte of CUDA memory that programs allocate, from outside of them.\v"
@@ -72,7 +86,10 @@ static const char argp_doc[] =
 	"normal end. With INTERVAL (seconds), the ledger every INTERVAL instead, COUNT times.\n\n"
 	"  vramtrace -- python3 train.py      a program, from its first instruction\n"
 	"  vramtrace -p 4711                  a running program\n"
-	"  vramtrace -o json --output f.json  the whole machine, as JSON lines\n\n"
+	"  vramtrace -o json --output f.json  the whole machine, as JSON lines\n"
+	"  vramtrace --quiet -w f.vramtrace   the whole machine, to be looked at later\n"
+	"  vramtrace -r f.vramtrace           look at it\n"
+	"  vramtrace doctor                   whether this machine can be traced, and how\n\n"
 	"Exit status: 0, 1 failed, 2 usage, 3 data lost under --strict; with CMD its own (128+N for a signal, 126 or "
 	"127 if it "
 	"cannot start). More in vramtrace(8).";
@@ -171,8 +188,58 @@ static void parse_positional(struct argp_state *state, const char *text, struct 
 		argp_error(state, "%s: expected at most INTERVAL and a COUNT of at least 1", text);
 }
 
+int options_without(char *text, unsigned int *ret_bits)
+{
+	static const struct {
+		const char *name;
+		unsigned int bit;
+	} features[] = {
+		{ "multi", ATTACH_WITHOUT_MULTI },
+		{ "task_storage", ATTACH_WITHOUT_TASK_STORAGE },
+		{ "return_probes", ATTACH_WITHOUT_RETURN_PROBES },
+	};
+	const char *name;
+
+	*ret_bits = 0;
+	while ((name = strsep(&text, ","))) {
+		unsigned int bit = 0;
+
+		for (size_t i = 0; i < ARRAY_SIZE(features); i++)
+			if (!strcmp(name, features[i].name))
+				bit = features[i].bit;
+		if (!bit)
+			return -EINVAL;
+		*ret_bits |= bit;
+	}
+	return 0;
+}
+
+static void parse_map_entries(struct argp_state *state, const char *text, struct options *options)
+{
+	char *end;
+	unsigned long entries = strtoul(text, &end, 10);
+
+	if (*end || end == text || entries < 1 || entries > 1u << 22)
+		argp_error(state, "--map-entries %s: expected a number from 1 to 4194304", text);
+	options->map_entries = (uint32_t)entries;
+}
+
+/* A replay traces nothing: what says whom or how to trace was meant for another command line. */
+static void check_replay(struct argp_state *state, const struct options *options)
+{
+	if (options->pid_count || options->command || options->library_count || options->record || options->duration_ns)
+		argp_error(state,
+			   "-r prints a recording: -p, -w, --library, --duration and a command do not go with it");
+	if (!options->driver || !options->runtime || !options->follow)
+		argp_error(state, "-r prints a recording: --layer and --no-follow belong to the run that made it");
+}
+
 static void check(struct argp_state *state, const struct options *options)
 {
+	if (options->replay)
+		check_replay(state, options);
+	if (options->quiet && options->output)
+		argp_error(state, "--quiet prints nothing: it does not go with --output");
 	if (options->pid_count && options->command)
 		argp_error(state, "-p and a command after -- do not go together");
 	if ((options->user || options->as_root) && !options->command)
@@ -197,6 +264,7 @@ static bool parse_flag(int key, struct options *options)
 		{ KEY_JSON_SCHEMA, offsetof(struct options, json_schema), true },
 		{ KEY_STRICT, offsetof(struct options, strict), true },
 		{ KEY_NO_FOLLOW, offsetof(struct options, follow), false },
+		{ KEY_QUIET, offsetof(struct options, quiet), true },
 		{ KEY_BYTES, offsetof(struct options, exact_bytes), true },
 		{ KEY_AS_ROOT, offsetof(struct options, as_root), true },
 	};
@@ -219,27 +287,43 @@ static void parse_library(struct argp_state *state, const char *text, struct opt
 	options->libraries[options->library_count++] = text;
 }
 
+/* Options that only keep a word. */
+static bool parse_word(int key, const char *word, struct options *options)
+{
+	static const struct {
+		int key;
+		size_t offset;
+	} words[] = {
+		{ 'u', offsetof(struct options, user) },
+		{ 'w', offsetof(struct options, record) },
+		{ 'r', offsetof(struct options, replay) },
+		{ KEY_OUTPUT, offsetof(struct options, output) },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (words[i].key != key)
+			continue;
+		*(const char **)((char *)options + words[i].offset) = word;
+		return true;
+	}
+	return false;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
 
-	if (parse_flag(key, options))
+	if (parse_flag(key, options) || parse_word(key, arg, options))
 		return 0;
 	switch (key) {
 	case 'p':
 		parse_pids(state, arg, options);
-		break;
-	case 'u':
-		options->user = arg;
 		break;
 	case 'o':
 		parse_format(state, arg, options);
 		break;
 	case 'v':
 		log_set_level(log_get_level() < LOG_DEBUG ? LOG_DEBUG : LOG_TRACE);
-		break;
-	case KEY_OUTPUT:
-		options->output = arg;
 		break;
 	case KEY_DURATION:
 		if (duration_parse(arg, &options->duration_ns))
@@ -263,6 +347,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_RING_SIZE:
 		parse_ring_size(state, arg, options);
+		break;
+	case KEY_WITHOUT:
+		if (options_without(arg, &options->without))
+			argp_error(state, OPTIONS_WITHOUT_USAGE);
+		break;
+	case KEY_MAP_ENTRIES:
+		parse_map_entries(state, arg, options);
 		break;
 	case ARGP_KEY_ARG:
 		parse_positional(state, arg, options);

@@ -40,7 +40,7 @@ static int open_stream(const char *path, int flags)
 	return -1;
 }
 
-int output_open(const char *path, struct diag *diag)
+int output_open(const char *option, const char *path, struct diag *diag)
 {
 	int flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, fd;
 	struct stat st;
@@ -52,12 +52,13 @@ int output_open(const char *path, struct diag *diag)
 	if (fd < 0) {
 		if (errno == EEXIST)
 			return diag_err(diag, -EEXIST,
-					"--output %s: exists already and is not overwritten; name another file", path);
-		return diag_err(diag, -errno, "--output %s: %s", path, strerror(errno));
+					"%s %s: exists already and is not overwritten; name another file", option,
+					path);
+		return diag_err(diag, -errno, "%s %s: %s", option, path, strerror(errno));
 	}
 	if (geteuid() == 0 && id_of("SUDO_UID") > 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) &&
 	    fchown(fd, (uid_t)id_of("SUDO_UID"), (gid_t)id_of("SUDO_GID"))) {
-		int err = diag_err(diag, -errno, "--output %s: cannot give it to the calling user: %s", path,
+		int err = diag_err(diag, -errno, "%s %s: cannot give it to the calling user: %s", option, path,
 				   strerror(errno));
 
 		close(fd);

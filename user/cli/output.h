@@ -5,9 +5,9 @@
 #include "base/diag.h"
 
 /*
- * The file of --output: must not exist (devices and pipes may), is never a link, mode 0640, belongs to the calling user under
+ * The file of --output or -w (option, for the text): must not exist (devices and pipes may), is never a link, mode 0640, belongs to the calling user under
  * sudo. Returns a descriptor or -errno with a text.
  */
-int output_open(const char *path, struct diag *diag);
+int output_open(const char *option, const char *path, struct diag *diag);
 
 #endif

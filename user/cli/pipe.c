@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/pipe.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
 static void on_notice(void *ctx, const struct notice *notice)
@@ -12,24 +14,63 @@ static void on_notice(void *ctx, const struct notice *notice)
 
 static bool is_call(const struct event *event)
 {
-	return event->kind <= EVENT_FREE_FAILED;
+	return event->kind < EVENT_PROCESS;
+}
+
+/* A recording names each caller once per frame: what we made of it is remembered there. */
+static const struct caller *told_of(struct pipe_line *pipe, const struct item_caller *item)
+{
+	const struct caller *caller;
+
+	if (item && item->memo && *item->memo)
+		return *item->memo;
+	caller = told_caller(pipe->told, item);
+	if (item && item->memo)
+		*item->memo = caller;
+	return caller;
+}
+
+static const struct caller *caller_of(struct pipe_line *pipe, const struct event *event)
+{
+	if (!is_call(event))
+		return NULL;
+	if (pipe->told)
+		return told_of(pipe, pipe->item ? pipe->item->record.caller : NULL);
+	return callers_resolve(pipe->callers, event);
 }
 
 static void on_event(void *ctx, const struct event *event)
 {
 	struct pipe_line *pipe = ctx;
-	const struct caller *caller = is_call(event) ? callers_resolve(pipe->callers, event) : NULL;
+	const struct caller *caller = caller_of(pipe, event);
 
+	if (event->kind == EVENT_LOST && event->lost_cause == LOST_RING) {
+		if (pipe->told)
+			return; /* the recording says it, with the process, where it was said */
+		if (pipe->ring_lost) {
+			pipe->ring_lost(pipe->ring_lost_ctx, pipe->decoder.lost_ring);
+			return;
+		}
+	}
+	if (event->kind == EVENT_EXIT && pipe->ring_lost)
+		pipe->ring_lost(pipe->ring_lost_ctx, 0);
+	if (caller)
+		pipe->caller = caller;
 	ledger_apply(pipe->ledger, event, caller);
 }
 
-int pipe_init(struct pipe_line *ret_pipe, struct callers *callers, struct sink *sink, bool driver_probed)
+int pipe_init(struct pipe_line *ret_pipe, const struct pipe_settings *settings)
 {
-	struct ledger_settings settings = { .driver_probed = driver_probed, .fn = on_notice, .ctx = ret_pipe };
+	struct ledger_settings ledger = {
+		.driver_probed = settings->driver_probed,
+		.entry_only = settings->entry_only,
+		.fn = on_notice,
+		.ctx = ret_pipe,
+	};
 
-	*ret_pipe = (struct pipe_line) { .callers = callers, .sink = sink };
+	*ret_pipe = (struct pipe_line) { .callers = settings->callers, .told = settings->told, .sink = settings->sink };
 	decoder_init(&ret_pipe->decoder, on_event, ret_pipe);
-	return ledger_new(&settings, &ret_pipe->ledger);
+	return ledger_new(&ledger, &ret_pipe->ledger);
 }
 
 void pipe_fini(struct pipe_line *pipe)
@@ -40,19 +81,172 @@ void pipe_fini(struct pipe_line *pipe)
 	*pipe = (struct pipe_line) { 0 };
 }
 
+/* The recorder gets the record after decode, for only then its caller is known. */
+static void take_record(struct pipe_line *pipe, const struct item *item)
+{
+	struct item_caller told;
+	struct item kept = *item;
+
+	pipe->item = item;
+	pipe->caller = NULL;
+	decode_record(&pipe->decoder, item->record.data, item->record.length);
+	pipe->item = NULL;
+	if (!pipe->recorder)
+		return;
+	if (pipe->caller) {
+		told = (struct item_caller) {
+			.module = pipe->caller->module,
+			.symbol = pipe->caller->symbol,
+			.demangled = pipe->caller->demangled,
+			.name = pipe->caller->name,
+			.offset = pipe->caller->offset,
+			.key = pipe->caller,
+		};
+		kept.record.caller = &told;
+	}
+	recorder_add(pipe->recorder, &kept);
+}
+
+static void take_lost(struct pipe_line *pipe, const struct item *item)
+{
+	struct event event = {
+		.kind = EVENT_LOST,
+		.tgid = item->lost.tgid,
+		.tid = item->lost.tgid,
+		.time_ns = item->time_ns,
+		.lost_cause = (enum lost_cause)item->lost.cause,
+		.lost_count = item->lost.count,
+	};
+
+	ledger_apply(pipe->ledger, &event, NULL);
+}
+
+static void take_attached(struct pipe_line *pipe, const struct item *item)
+{
+	struct sink_attached attached = {
+		.tgid = item->process.tgid,
+		.ns_tgid = item->process.ns_tgid,
+		.comm = item->process.comm,
+		.time_ns = item->time_ns,
+		.nvml_answers = item->process.nvml_answers,
+		.nvml_bytes = item->process.nvml_bytes,
+	};
+
+	sink_attached(pipe->sink, &attached);
+}
+
+static void take_gone(struct pipe_line *pipe, const struct item *item)
+{
+	struct event event = {
+		.kind = EVENT_EXIT,
+		.tgid = item->process.tgid,
+		.tid = item->process.tgid,
+		.time_ns = item->time_ns,
+		.start_ns = item->process.start_ns,
+		.uid = item->process.uid,
+		.exit_code = PROCESS_EXIT_UNKNOWN,
+	};
+
+	ledger_apply(pipe->ledger, &event, NULL);
+}
+
+static void take_end(struct pipe_line *pipe, const struct item *item)
+{
+	struct sink_end end = {
+		.exit_reason = item->end.exit_reason,
+		.wall_ns = item->end.wall_ns,
+		.mappings_lost = item->end.mappings_lost,
+		.simulated = pipe->simulated,
+		.time_ns = item->time_ns,
+	};
+
+	sink_summary(pipe->sink, pipe->ledger, &end);
+}
+
+static void take_clock(const struct item *item)
+{
+	struct clock_model model = { item->clock.wall_minus_mono_ns, item->clock.utc_offset_s };
+
+	clock_set(&model);
+}
+
+static void apply(struct pipe_line *pipe, const struct item *item)
+{
+	switch (item->kind) {
+	case ITEM_LOST:
+		take_lost(pipe, item);
+		break;
+	case ITEM_TABLE:
+		sink_table(pipe->sink, pipe->ledger, item->time_ns);
+		break;
+	case ITEM_ATTACHED:
+		take_attached(pipe, item);
+		break;
+	case ITEM_LATE:
+		ledger_attach_late(pipe->ledger, item->process.tgid, item->process.ns_tgid, item->process.start_ns,
+				   item->process.comm, item->time_ns);
+		break;
+	case ITEM_GONE:
+		take_gone(pipe, item);
+		break;
+	case ITEM_CLOCK:
+		take_clock(item);
+		break;
+	case ITEM_SIMULATED:
+		pipe->simulated = true;
+		sink_set_simulated(pipe->sink);
+		break;
+	case ITEM_END:
+		take_end(pipe, item);
+		break;
+	default: /* a LIBRARY is for the reader of the recording */
+		break;
+	}
+}
+
+void pipe_take(struct pipe_line *pipe, const struct item *item)
+{
+	if (item->kind == ITEM_RECORD) {
+		take_record(pipe, item);
+		return;
+	}
+	apply(pipe, item);
+	if (pipe->recorder)
+		recorder_add(pipe->recorder, item);
+}
+
 void pipe_record(void *ctx, const void *data, size_t length)
 {
-	struct pipe_line *pipe = ctx;
+	struct item item = { .kind = ITEM_RECORD, .record = { .data = data, .length = length } };
+	struct vt_header header = { 0 };
 
-	decode_record(&pipe->decoder, data, length);
+	if (length >= sizeof(header))
+		memcpy(&header, data, sizeof(header));
+	item.time_ns = header.time_ns; /* without it the recorder takes no record for a call, and packs none */
+	pipe_take(ctx, &item);
+}
+
+void pipe_lost_of(struct pipe_line *pipe, uint32_t tgid, enum lost_cause cause, uint64_t count)
+{
+	struct item item = {
+		.kind = ITEM_LOST,
+		.time_ns = cause == LOST_RING && pipe->decoder.last_ns ? pipe->decoder.last_ns : clock_mono_ns(),
+		.lost = { .cause = cause, .cause_name = lost_cause_name(cause), .tgid = tgid, .count = count },
+	};
+
+	if (count)
+		pipe_take(pipe, &item);
 }
 
 void pipe_lost(struct pipe_line *pipe, enum lost_cause cause, uint64_t count)
 {
-	struct event event = {
-		.kind = EVENT_LOST, .time_ns = clock_mono_ns(), .lost_cause = cause, .lost_count = count
-	};
+	pipe_lost_of(pipe, 0, cause, count);
+}
 
-	if (count)
-		on_event(pipe, &event);
+void pipe_simulated(struct pipe_line *pipe)
+{
+	struct item item = { .kind = ITEM_SIMULATED, .time_ns = clock_mono_ns() };
+
+	if (!pipe->simulated)
+		pipe_take(pipe, &item);
 }

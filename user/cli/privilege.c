@@ -17,12 +17,13 @@ static const struct {
 	unsigned int number;
 	const char *name;
 } needed[] = {
-	{ CAP_BPF, "CAP_BPF" },				/* load programs */
-	{ CAP_PERFMON, "CAP_PERFMON" },			/* probes, mapping events */
-	{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE" },		/* other users' /proc/PID/maps */
-	{ CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH" }, /* libraries in other users' folders */
+	{ CAP_BPF, "CAP_BPF" },					       /* load programs */
+	{ CAP_PERFMON, "CAP_PERFMON" },				       /* probes, mapping events */
+	[PRIVILEGE_SEE_OTHERS] = { CAP_SYS_PTRACE, "CAP_SYS_PTRACE" }, /* other users' /proc/PID/maps */
+	{ CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH" },		       /* libraries in other users' folders */
 	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN" }, /* /proc/PID/map_files before Linux 5.9's CAP_CHECKPOINT_RESTORE */
 };
+_Static_assert(ARRAY_SIZE(needed) == PRIVILEGE_COUNT, "one entry per capability");
 
 /* include/linux/proc_ns.h: the inode of the initial PID namespace. */
 #define PROC_PID_INIT_INO 0xEFFFFFFCu
@@ -38,21 +39,36 @@ static uint64_t effective_capabilities(void)
 	return 0;
 }
 
-int privilege_check(struct diag *diag)
+void privilege_list(struct privilege ret_list[PRIVILEGE_COUNT])
 {
 	uint64_t have = effective_capabilities();
-	struct buf missing = BUF_INIT;
+
+	for (size_t i = 0; i < PRIVILEGE_COUNT; i++)
+		ret_list[i] = (struct privilege) { needed[i].name, have & (UINT64_C(1) << needed[i].number) };
+}
+
+bool privilege_in_initial_namespace(void)
+{
 	struct stat ns;
+
+	return stat("/proc/self/ns/pid", &ns) || ns.st_ino == PROC_PID_INIT_INO;
+}
+
+int privilege_check(struct diag *diag)
+{
+	struct privilege list[PRIVILEGE_COUNT];
+	struct buf missing = BUF_INIT;
 	int err = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
-		if (!(have & (UINT64_C(1) << needed[i].number)))
-			buf_printf(&missing, "%s%s", missing.length ? ", " : "", needed[i].name);
+	privilege_list(list);
+	for (size_t i = 0; i < PRIVILEGE_COUNT; i++)
+		if (!list[i].held)
+			buf_printf(&missing, "%s%s", missing.length ? ", " : "", list[i].name);
 	if (missing.length)
 		err = diag_err(diag, -EPERM,
 			       "not enough privilege: run it as root, like: sudo vramtrace ... (missing: %s)",
 			       missing.data);
-	else if (!stat("/proc/self/ns/pid", &ns) && ns.st_ino != PROC_PID_INIT_INO)
+	else if (!privilege_in_initial_namespace())
 		err = diag_err(diag, -EPERM,
 			       "vramtrace runs inside a PID namespace and would see other process ids than the kernel "
 			       "gives: start it on the host, or the container with --pid=host");

@@ -28,14 +28,17 @@ static int read_identity(uint32_t pid, struct identity *ret)
 {
 	char path[64], line[512];
 	CLEANUP_FCLOSE FILE *file = NULL;
+	size_t length;
 
 	memset(ret, 0, sizeof(*ret));
 	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/comm", pid);
 	file = fopen(path, "re");
 	if (!file)
 		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -ESRCH;
-	ret->comm[fread(ret->comm, 1, sizeof(ret->comm) - 1, file)] = '\0';
-	ret->comm[strcspn(ret->comm, "\n")] = '\0';
+	length = fread(line, 1, sizeof(ret->comm), file);
+	if (length > 0 && line[length - 1] == '\n') /* the kernel's; one before it is part of the name */
+		length--;
+	memcpy(ret->comm, line, length < sizeof(ret->comm) ? length : sizeof(ret->comm) - 1);
 	fclose(file);
 	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/status", pid);
 	file = fopen(path, "re");
@@ -55,17 +58,29 @@ static int read_identity(uint32_t pid, struct identity *ret)
 /* What the driver says the process holds, and that we did not see it come: the first thing told of it. */
 static void tell_attached(struct session *session, const struct identity *identity)
 {
-	struct sink_attached attached = { .tgid = identity->tgid,
-					  .ns_tgid = identity->ns_tgid,
-					  .comm = identity->comm };
+	struct item item = {
+		.kind = ITEM_ATTACHED,
+		.time_ns = clock_mono_ns(),
+		.process = { .tgid = identity->tgid, .ns_tgid = identity->ns_tgid, .comm = identity->comm },
+	};
 
-	attached.time_ns = clock_mono_ns();
-	attached.nvml_answers = session->gpus != NULL;
-	if (!session->gpus || gpus_used_by(session->gpus, identity->tgid, &attached.nvml_bytes))
-		attached.nvml_bytes = 0;
-	if (attached.nvml_bytes == UINT64_MAX) /* NVML knows it, and does not say how much */
-		attached.nvml_answers = false;
-	sink_attached(session->pipe.sink, &attached);
+	item.process.nvml_answers = session->gpus != NULL;
+	if (!session->gpus || gpus_used_by(session->gpus, identity->tgid, &item.process.nvml_bytes))
+		item.process.nvml_bytes = 0;
+	if (item.process.nvml_bytes == UINT64_MAX) /* NVML knows it, and does not say how much */
+		item.process.nvml_answers = false;
+	pipe_take(&session->pipe, &item);
+}
+
+void session_came_late(struct session *session, uint32_t tgid, uint32_t ns_tgid, const char *comm)
+{
+	struct item item = {
+		.kind = ITEM_LATE,
+		.time_ns = clock_mono_ns(),
+		.process = { .tgid = tgid, .ns_tgid = ns_tgid, .comm = comm },
+	};
+
+	pipe_take(&session->pipe, &item);
 }
 
 /* Probes what the process has mapped. True: it has CUDA in it. */
@@ -80,7 +95,7 @@ static bool take_in(struct session *session, const struct identity *identity)
 	candidates_fini(&candidates);
 	callers_load_process(session->callers, identity->tgid);
 	if (has_cuda)
-		ledger_attach_late(session->pipe.ledger, identity->tgid, identity->ns_tgid, 0, identity->comm);
+		session_came_late(session, identity->tgid, identity->ns_tgid, identity->comm);
 	return has_cuda;
 }
 
@@ -251,7 +266,7 @@ static bool look_again(struct session *session, const struct identity *identity,
 	log_info("process %" PRIu32
 		 " had mapped a CUDA library unnoticed, for the news were lost: its calls until now are unseen",
 		 identity->tgid);
-	ledger_attach_late(session->pipe.ledger, identity->tgid, identity->ns_tgid, 0, identity->comm);
+	session_came_late(session, identity->tgid, identity->ns_tgid, identity->comm);
 	return true;
 }
 
@@ -261,5 +276,5 @@ void session_look_again(struct session *session)
 
 	each_process(session, look_again, &begin_ns);
 	if (session->libraries.simulated)
-		sink_set_simulated(session->pipe.sink);
+		pipe_simulated(&session->pipe);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cli/output.h"
 #include "cli/privilege.h"
+#include "cli/product.h"
 #include "cli/session.h"
 #include "cli/status.h"
 
@@ -32,11 +33,14 @@ static int prepare(struct session *session, struct diag *diag)
 	if (!err)
 		err = reader_new(&session->reader, diag);
 	if (!err && options->output) {
-		session->output_fd = output_open(options->output, diag);
+		session->output_fd = output_open("--output", options->output, diag);
 		err = session->output_fd < 0 ? session->output_fd : 0;
 	}
+	if (!err)
+		err = session_open_record(session, diag);
 	if (!err && options->command)
-		err = child_hold(options->command, &session->user, !options->output, &session->child, diag);
+		err = child_hold(options->command, &session->user, !options->output && !options->quiet, &session->child,
+				 diag);
 	if (!err)
 		err = mappings_open(&session->mappings, diag);
 	if (!err)
@@ -51,14 +55,20 @@ static int load(struct session *session, struct diag *diag)
 		.listed_only = session_is_listed(session),
 		.follow = options->follow,
 		.own_tgid = (uint32_t)getpid(),
+		.runtime_only = !options->driver,
 		.ring_bytes = options->ring_bytes,
+		.without = options->without,
+		.map_entries = options->map_entries,
 	};
 	int err;
 
 	err = attach_new(&settings, &session->attach, diag);
 	if (err)
 		return err;
-	libraries_init(&session->libraries, session->attach, session->reader, options->driver, options->runtime);
+	session_say_kernel(session);
+	/* Entries alone do not show which call is within which: the driver is the truth. */
+	libraries_init(&session->libraries, session->attach, session->reader, options->driver,
+		       options->runtime && !(options->driver && attach_entry_only(session->attach)));
 	for (size_t i = 0; !err && i < options->library_count; i++)
 		err = libraries_add_named(&session->libraries, options->libraries[i], diag);
 	return err;
@@ -76,34 +86,30 @@ static void ask_driver(struct session *session)
 	}
 }
 
-static int open_sink(struct session *session, struct diag *diag)
+/* The pipe, from its far end: product, ledger, recorder, then the ring. */
+static int open_pipe(struct session *session, struct diag *diag)
 {
-	const struct options *options = session->options;
-	struct sink_settings settings = {
+	const struct product_place place = {
 		.fd = session->output_fd >= 0 ? session->output_fd : STDOUT_FILENO,
-		.exact_bytes = options->exact_bytes,
-		.events = !options->interval_ns,
-		.min_size = options->min_size,
-		.only_kind = options->only_kind,
-		.simulated = session->libraries.simulated,
-		.host = session->host,
 	};
-	struct sink *sink;
+	struct pipe_settings settings = {
+		.callers = session->callers,
+		.driver_probed = session->head.driver_probed,
+		.entry_only = session->head.entry_only,
+	};
 	int err;
 
-	settings.color = options->color == COLOR_ALWAYS ||
-			 (options->color == COLOR_AUTO && isatty(settings.fd) && !getenv("NO_COLOR"));
-	if (session->gpus && session->gpus->count == 1) {
-		settings.device = "GPU0";
-		settings.device_uuid = session->gpus->gpu[0].uuid;
-	}
-	if (gethostname(session->host, sizeof(session->host) - 1))
-		session->host[0] = '\0';
-	err = sink_new(options->format, &settings, &sink, diag);
+	err = product_open(session->options, &session->head, &place, &settings.sink, diag);
 	if (err)
 		return err;
-	if (pipe_init(&session->pipe, session->callers, sink, options->driver))
+	if (pipe_init(&session->pipe, &settings))
 		return diag_err(diag, -ENOMEM, "out of memory");
+	session->pipe.simulated = session->head.simulated;
+	err = session_begin_record(session, diag);
+	if (err)
+		return err;
+	session_watch_losses(session);
+	libraries_tell(&session->libraries, &session->pipe);
 	return source_open_ring(attach_ring_fd(session->attach), pipe_record, &session->pipe, &session->source, diag);
 }
 
@@ -147,14 +153,15 @@ static int start(struct session *session, struct diag *diag)
 	err = load(session, diag);
 	if (!err) {
 		ask_driver(session);
-		err = open_sink(session, diag);
+		session_describe(session);
+		err = open_pipe(session, diag);
 	}
 	if (!err)
 		err = choose_targets(session, diag);
 	if (err)
 		return err;
 	if (session->libraries.simulated)
-		sink_set_simulated(session->pipe.sink);
+		pipe_simulated(&session->pipe);
 	attach_enable(session->attach);
 	session->begin_ns = clock_mono_ns();
 	if (session->options->command)
@@ -164,17 +171,20 @@ static int start(struct session *session, struct diag *diag)
 
 static void stop(struct session *session)
 {
-	struct sink_end end = { .exit_reason = session->exit_reason };
+	struct item end = { .kind = ITEM_END, .end = { .exit_reason = session->exit_reason } };
 
 	attach_disable(session->attach);
-	attach_detach(session->attach);
+	if (!attach_detach_is_slow(session->attach))
+		session_detach(session);
 	callers_drain(session->callers);
 	source_drain(session->source, 0);
 	session_losses(session, true);
-	end.wall_ns = clock_mono_ns() - session->begin_ns;
-	end.mappings_lost = mappings_lost(session->mappings);
-	end.simulated = session->libraries.simulated;
-	sink_summary(session->pipe.sink, session->pipe.ledger, &end);
+	if (session->libraries.simulated)
+		pipe_simulated(&session->pipe);
+	end.time_ns = clock_mono_ns();
+	end.end.wall_ns = end.time_ns - session->begin_ns;
+	end.end.mappings_lost = mappings_lost(session->mappings);
+	pipe_take(&session->pipe, &end);
 }
 
 /* A reader that does not read can hold the last output up for ever: from here on a signal ends us as it ends anyone. */
@@ -195,16 +205,19 @@ static void let_signals_end_us(void)
 static void finish(struct session *session)
 {
 	pipe_fini(&session->pipe);
+	recorder_free(session->recorder);
 	source_free(session->source);
 	libraries_fini(&session->libraries);
 	attach_free(session->attach);
 	callers_free(session->callers);
 	mappings_free(session->mappings);
+	session_forget_losses(session);
 	session_forget_targets(session);
 	child_fini(&session->child);
 	reader_free(session->reader);
 	free(session->gpus);
 	cleanup_close(&session->output_fd);
+	cleanup_close(&session->record_fd);
 }
 
 static int final_status(struct session *session, bool is_written)
@@ -227,9 +240,11 @@ int trace_run(const struct options *options)
 {
 	struct session session = { .options = options,
 				   .output_fd = -1,
+				   .record_fd = -1,
 				   .child = { .pidfd = -1, .go_fd = -1, .error_fd = -1 } };
 	struct diag diag = { .text = "" };
 	int status, err, written;
+	bool recorded;
 
 	err = prepare(&session, &diag);
 	if (!err)
@@ -247,7 +262,9 @@ int trace_run(const struct options *options)
 	written = sink_flush(session.pipe.sink);
 	if (written && written != -EPIPE)
 		log_err("cannot write the output: %s", strerror(-written));
-	status = final_status(&session, !written && !err);
+	recorded = session_end_record(&session);
+	session_detach(&session); /* where it takes its time, what was asked for is out before */
+	status = final_status(&session, !written && recorded && !err);
 out:
 	finish(&session);
 	return status;
