@@ -19,10 +19,19 @@ $(BENCH_O)/target: tests/bench/target.c $(BENCH_O)/libcudart.so.13
 	$(call say,CC)
 	$(Q)$(CC) $(BENCH_CFLAGS) $< $(BENCH_O)/libcudart.so.13 $(BENCH_O)/libcuda.so.1 '-Wl,-rpath,$$ORIGIN' -o $@
 
-$(BENCH_O)/floor.bpf.o: tests/bench/floor.bpf.c
+$(BENCH_O)/crowd: tests/bench/crowd.c $(BENCH_O)/libcudart.so.13
+	$(call say,CC)
+	$(Q)$(CC) $(BENCH_CFLAGS) -pthread $< $(BENCH_O)/libcudart.so.13 $(BENCH_O)/libcuda.so.1 '-Wl,-rpath,$$ORIGIN' -o $@
+
+$(BENCH_O)/%.bpf.o: tests/bench/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF)
 	$(Q)$(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -I/usr/include/$(shell uname -m)-linux-gnu -c $< -o $@
+
+$(BENCH_O)/rings: tests/bench/rings.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread $< $(LIBS) -o $@
 
 $(BENCH_O)/floor: tests/bench/floor.c include/vramtrace/probes.def
 	@mkdir -p $(@D)
@@ -34,8 +43,12 @@ $(BENCH_O)/attach_time: tests/bench/attach_time.c $(O)/libvramtrace.a
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libvramtrace.a $(LIBS) -o $@
 
-.PHONY: bench-parts
-bench-parts: $(BENCH_O)/target $(BENCH_O)/floor $(BENCH_O)/floor.bpf.o
+.PHONY: bench-parts bench-throughput
+bench-parts: $(BENCH_O)/target $(BENCH_O)/floor $(BENCH_O)/floor.bpf.o $(BENCH_O)/crowd $(BENCH_O)/rings $(BENCH_O)/rings.bpf.o
 
-bench: bench-parts $(BENCH_O)/attach_time $(O)/vramtrace ## what tracing costs, against empty probes and bpftrace (root)
+bench: bench-parts $(BENCH_O)/attach_time $(O)/vramtrace ## what tracing costs and keeps up with, against empty probes and bpftrace (root)
 	@tests/bench/run $(BENCH_O) $(O)/vramtrace
+	@tests/bench/throughput $(BENCH_O) $(O)/vramtrace
+
+bench-throughput: bench-parts $(O)/vramtrace ## only what it keeps up with (root)
+	@tests/bench/throughput $(BENCH_O) $(O)/vramtrace

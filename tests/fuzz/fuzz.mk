@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# libFuzzer targets: tests/fuzz/fuzz_NAME.c, with a kept corpus in tests/fuzz/corpus/NAME. What a run finds new goes to
-# $(O)/fuzz/corpus/NAME, an input that crashes to $(O)/fuzz/NAME-crash-*.
+# libFuzzer targets: tests/fuzz/fuzz_NAME.c, with a kept corpus in tests/fuzz/corpus/NAME; tests/fuzz/run says where a run leaves things.
 
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?=
+FUZZ_RUNS ?=
 FUZZ_CFLAGS := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -include user/base/banned.h -Iinclude -Iuser -MMD -MP -g -O1 \
 	-fno-omit-frame-pointer -fno-sanitize-recover=all
-FUZZ_SRC := $(wildcard user/base/*.c user/probe/*.c user/decode/*.c user/ledger/*.c)
+FUZZ_SRC := $(wildcard user/base/*.c user/probe/*.c user/decode/*.c user/ledger/*.c user/source/*.c user/symbol/*.c)
 FUZZ_OBJ := $(FUZZ_SRC:%.c=$(O)/fuzz/%.o)
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_NAMES:%=$(O)/fuzz/fuzz_%)
@@ -17,20 +17,15 @@ $(O)/fuzz/user/%.o: user/%.c
 	$(call say,FUZZCC)
 	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
 
-$(O)/fuzz/libfuzzed.a: $(FUZZ_OBJ)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+# This file too: with .SECONDARY a folder that is added here would else be no reason.
+$(O)/fuzz/libfuzzed.a: $(FUZZ_OBJ) tests/fuzz/fuzz.mk
+	$(Q)rm -f $@ && $(AR) rcs $@ $(FUZZ_OBJ)
 
 $(FUZZ_BIN): $(O)/fuzz/%: tests/fuzz/%.c $(O)/fuzz/libfuzzed.a
 	$(call say,FUZZ)
-	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined $< $(O)/fuzz/libfuzzed.a -lelf -lseccomp -o $@
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined $< $(O)/fuzz/libfuzzed.a $(LIBS) -o $@
 
-fuzz: $(FUZZ_BIN) ## every fuzzer for FUZZ_SECONDS=60 each (clang)
-	@set -e; for name in $(FUZZ_NAMES); do \
-		mkdir -p $(O)/fuzz/corpus/$$name; \
-		kept=tests/fuzz/corpus/$$name; [ -d $$kept ] || kept=; \
-		echo "fuzz $$name: $(FUZZ_SECONDS) s"; \
-		$(O)/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 -timeout=10 -max_len=16384 -verbosity=0 \
-			-print_final_stats=1 -artifact_prefix=$(O)/fuzz/$$name- $(O)/fuzz/corpus/$$name $$kept; \
-	done
+fuzz: $(FUZZ_BIN) ## every fuzzer for FUZZ_SECONDS=60, or FUZZ_RUNS=N times, a CPU each (clang)
+	@tests/fuzz/run $(FUZZ_SECONDS:%=--seconds %) $(FUZZ_RUNS:%=--runs %) $(O) $(FUZZ_NAMES)
 
 -include $(wildcard $(O)/fuzz/user/*/*.d) $(FUZZ_BIN:=.d)
