@@ -124,7 +124,7 @@ lint: ## house rules: layers, symbols, sizes, format
 format: ## clang-format in place
 	@git ls-files -co --exclude-standard '*.[ch]' | grep -v '^bpf/vmlinux' | xargs clang-format -i
 
-include tests/sim/sim.mk tests/prog/prog.mk tests/fuzz/fuzz.mk tests/bench/bench.mk
+include tests/sim/sim.mk tests/prog/prog.mk tests/fuzz/fuzz.mk tests/bench/bench.mk tests/abi/abi.mk
 
 # --- install -----------------------------------------------------------------------------------------------------------
 install: all ## into DESTDIR/PREFIX
