@@ -38,6 +38,8 @@ struct settling {
 
 /* More frees than this cannot be under way at once: the oldest one's free was lost, or was none that we probe. */
 #define SETTLING_MAX 1024
+/* Where events were lost, frees among them leave many that wait in vain: each one is looked at with every unmatched free. */
+#define SETTLING_LOSSY_MAX 64
 
 struct books {
 	struct map blocks;  /* address -> struct entry */

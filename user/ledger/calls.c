@@ -108,14 +108,17 @@ static void supersede(const struct call *call, struct entry *old)
 {
 	struct settling settling = { .block = old->block, .until_ns = call->event->time_ns };
 	struct books *books = books_of(call->process);
+	/* The free that is missing is one of the events that were counted as lost: not to be counted again. */
+	bool is_lossy = call->process->lost || call->ledger->lost_global;
 	struct block oldest;
 
 	books_sub(call->process, old);
 	arena_put(&call->ledger->arena, old);
-	if (books->settling_count >= SETTLING_MAX) {
+	if (books->settling_count >= (is_lossy ? SETTLING_LOSSY_MAX : SETTLING_MAX)) {
 		books_settle_oldest(call->process, &oldest);
 		tell_gone(call->ledger, call->process, call->event, &oldest, FREE_CALL);
-		ledger_lose(call->ledger, call->process, call->event, LOST_RETURN, 1);
+		if (!is_lossy)
+			ledger_lose(call->ledger, call->process, call->event, LOST_RETURN, 1);
 	}
 	if (books_settle(call->process, &settling) < 0) {
 		tell_gone(call->ledger, call->process, call->event, &settling.block, FREE_CALL);
