@@ -127,7 +127,7 @@ Feature: vramtrace doctor says whether this machine can be traced, and how
       | options             | hint            |
       | -o csv              | text or json    |
       | 4711                | 4711            |
-      | --without=gravity   | gravity         |
+      | --without=gravity   | return_probes   |
       | --library=          | --library       |
       | --duration 1        | --help          |
 
