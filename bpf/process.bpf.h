@@ -63,14 +63,17 @@ static __always_inline struct vt_process_state *process_known(__u32 tgid)
 static __always_inline struct vt_process_state *process_counted(__u32 tgid, bool counts)
 {
 	struct vt_process_state fresh = {}, *state;
+	bool is_taken;
 
 	state = bpf_map_lookup_elem(&processes, &tgid);
 	if (state && !state->ended)
 		return state;
 	if (settings.listed_only || tgid == settings.own_tgid)
 		return NULL;
-	if (bpf_map_update_elem(&processes, &tgid, &fresh, state ? BPF_ANY : BPF_NOEXIST)) {
-		state = bpf_map_lookup_elem(&processes, &tgid); /* another thread was quicker */
+	/* One thread replaces what an earlier owner of the tgid has left: a second one would wipe out what the first has counted. */
+	is_taken = state && __sync_val_compare_and_swap(&state->ended, 1, 2) != 1;
+	if (is_taken || bpf_map_update_elem(&processes, &tgid, &fresh, state ? BPF_ANY : BPF_NOEXIST)) {
+		state = process_known(tgid); /* another thread was quicker */
 		if (!state && counts)
 			COUNT(lost_process);
 		return state;

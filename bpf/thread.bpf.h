@@ -108,15 +108,23 @@ static __always_inline struct thread *thread_counted(bool counts)
 	return thread;
 }
 
+/* Before Linux 5.17 */
+struct signal_struct___old {
+	struct task_struct *group_exit_task;
+} __attribute__((preserve_access_index));
+
 /* Whether the process goes on without this thread, whose end is not that of all and not an exec's. */
 static __always_inline bool process_goes_on(struct task_struct *task)
 {
 	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	struct signal_struct___old *old = (void *)signal;
 
 	if (BPF_CORE_READ(signal, live.counter) <= 0 || (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT))
 		return false;
 	if (bpf_core_field_exists(signal->group_exec_task))
 		return !BPF_CORE_READ(signal, group_exec_task);
+	if (bpf_core_field_exists(old->group_exit_task))
+		return !BPF_CORE_READ(old, group_exit_task);
 	return true;
 }
 

@@ -27,6 +27,7 @@ int main(int argc, char **argv)
 
 	fill_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN); /* a reader that went away is a write error, told at the end */
+	signal(SIGCHLD, SIG_DFL); /* whoever started us may have ignored it: then no child's status would be known */
 	if (argc > 1 && !strcmp(argv[1], "doctor"))
 		return doctor_run(argc - 1, argv + 1);
 	options_parse(argc, argv, &options);

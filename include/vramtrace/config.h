@@ -47,7 +47,7 @@ struct vt_process_state {
 	__u32 announced;	   /* a PROCESS, FORK or EXEC record has been delivered */
 	__u32 threads;		   /* that have state, and have not ended */
 	__u32 ending;		   /* somebody tells of the end */
-	__u32 ended;
+	__u32 ended;		   /* 1: told; 2: about to be replaced */
 };
 
 #endif

@@ -46,6 +46,11 @@ Feature: Clumsy and hostile use
     Then the exit status is 0
     And 1 allocations and 0 frees are told
 
+  Scenario: a caller that ignores the ends of its children
+    When vramtrace is started by shell as "trap '' CHLD; exec {vramtrace} -- sh -c 'exit 7'"
+    Then it ends within 10 seconds with status 7
+    And stderr does not say "no return probes"
+
   Scenario: a process named twice is one
     Given a running "serve 64M"
     When vramtrace attaches to it with "-p {pid},{pid} --duration 200ms"

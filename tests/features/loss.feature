@@ -68,6 +68,10 @@ Feature: What is lost is known
     And the kernel side's counts come out even
     And the exit status is 3
 
+  Scenario: a process is not blamed for what the next owner of its id lost
+    When the second owner of a process id loses calls before the tracer knows of it
+    Then no loss is told of "basic", and nothing is called complete
+
   Scenario: a thread jumps out of a call
     Given the simulation has VRAMSIM_FREE_DELAY_US=300000
     When vramtrace runs "dying jump" with "-v --strict"

@@ -99,3 +99,16 @@ Feature: Output for people and for programs
     When vramtrace runs the copy with "-o text"
     Then the exit status is 0
     And no control character reached stdout or stderr
+
+  Scenario Outline: a reader that does not read cannot keep the tracer of a script
+    Given a running "serve"
+    When vramtrace, in the background of a script, writes with "<options>" to a pipe that nobody reads
+    And the program is told "alloc 4096"
+    Then SIGINT, sent again and again, ends it
+    When the program is told to quit
+    Then the program goes on to its normal end
+
+    Examples:
+      | options          |
+      | -o json --output |
+      | --quiet -w       |

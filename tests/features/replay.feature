@@ -111,6 +111,7 @@ Feature: Recordings: what a run saw is kept, and printed again as it was
       | -r file -p 1               | -p        |
       | -r file -w other           | -w        |
       | -r file --layer driver     | --layer   |
+      | -r file --ring-size 4K     | --ring-size |
       | -r file -- true            | command   |
       | --quiet --output x -- true | --quiet   |
 

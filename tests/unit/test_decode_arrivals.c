@@ -90,6 +90,8 @@ static void an_exit_that_was_lost(void **state)
 	process = map_get(&arrivals.live, 7);
 	assert_non_null(process);
 	assert_true(process->ended && arrivals_is_even(process));
+	arrivals_lost_exit(&arrivals, 7, &known); /* another one's: this one stays as it is */
+	assert_true(process->start_ns == 100 && arrivals_is_even(process));
 	/* The next owner of the tgid. */
 	life(VT_RECORD_PROCESS, 7, 300, 0, 0);
 	assert_int_equal(arrivals.ended_count, 1);
@@ -110,6 +112,9 @@ static void many_are_not_all_kept(void **state)
 	assert_int_equal(arrivals.ended_count, ARRIVALS_ENDED_MAX);
 	assert_int_equal(arrivals.forgotten, 2);
 	assert_int_equal(arrivals.uneven, 1);
+	arrivals_lost_exit(&arrivals, ARRIVALS_ENDED_MAX + 2,
+			   &(struct vt_process_state) { .start_ns = ARRIVALS_ENDED_MAX + 2, .produced = 2 });
+	assert_int_equal(arrivals.live.count, 0);
 	for (uint32_t tgid = 1; tgid <= ARRIVALS_LIVE_MAX + 5; tgid++)
 		call(tgid, 0);
 	assert_int_equal(arrivals.live.count, ARRIVALS_LIVE_MAX);

@@ -8,14 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/membarrier.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "attach/link.h"
 #include "attach/links.h"
 #include "attach/selftest.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "vramtrace/config.h"
@@ -282,12 +281,32 @@ void attach_enable(struct attach *attach)
 	attach->skel->bss->phase = VT_PHASE_CALLS;
 }
 
+/*
+ * Until every program that runs now is over: whoever changes a map of maps waits for those that may still use the old one.
+ * membarrier(2) does not where one CPU is all there is, or some run without a tick (nohz_full).
+ */
+static int wait_for_programs(void)
+{
+	CLEANUP_CLOSE int inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "vramtrace", sizeof(uint32_t), 8, 1, NULL);
+	LIBBPF_OPTS(bpf_map_create_opts, options, .inner_map_fd = (uint32_t)inner);
+	CLEANUP_CLOSE int outer = -1;
+	const uint32_t zero = 0;
+
+	if (inner < 0)
+		return inner;
+	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "vramtrace", sizeof(zero), sizeof(inner), 1, &options);
+	return outer < 0 ? outer : bpf_map_update_elem(outer, &zero, &inner, BPF_ANY);
+}
+
 void attach_disable(struct attach *attach)
 {
+	int err;
+
 	attach->skel->bss->phase = VT_PHASE_OVER;
-	/* Programs that run right now may not have seen it: they are over after a grace period, which this waits for. */
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		log_dbg("no membarrier: %s", strerror(errno));
+	/* Programs that run right now may not have seen it. */
+	err = wait_for_programs();
+	if (err)
+		log_warn("cannot wait for calls that are being told just now: %s", strerror(-err));
 }
 
 bool attach_detach_is_slow(const struct attach *attach)

@@ -3,12 +3,12 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <link.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -18,35 +18,13 @@
 #include "attach/attach.h"
 #include "attach/link.h"
 #include "base/cleanup.h"
-
-#define PATH_SELF "/proc/self/exe"
+#include "base/self.h"
 
 /* Not inlined and not cloned: its return is probed. The barrier keeps the calls. */
 static int __attribute__((noinline, noclone)) probed(int value)
 {
 	__asm__ volatile("" : "+r"(value) : : "memory");
 	return value + 1;
-}
-
-struct place {
-	uintptr_t address;
-	uint64_t offset; /* in the file, 0: not found */
-};
-
-/* The first object is the program itself, wherever it was loaded. */
-static int find_offset(struct dl_phdr_info *info, size_t size, void *ctx)
-{
-	struct place *place = ctx;
-
-	(void)size;
-	for (int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-		uintptr_t start = info->dlpi_addr + segment->p_vaddr;
-
-		if (segment->p_type == PT_LOAD && place->address >= start && place->address - start < segment->p_filesz)
-			place->offset = place->address - start + segment->p_offset;
-	}
-	return 1;
 }
 
 static void enter_strict(void)
@@ -118,20 +96,24 @@ static const char *try_both(int hits_fd)
 
 static int make_link(const struct features *features, int hits_fd)
 {
-	struct place place = { .address = (uintptr_t)probed };
-	struct link_multi link = { .path = PATH_SELF, .offsets = &place.offset, .count = 1, .is_return = true };
 	const uint64_t cookie = 0;
-	int fd;
+	uint64_t offset;
+	char path[64];
+	struct link_multi link = {
+		.path = path, .offsets = &offset, .cookies = &cookie, .count = 1, .is_return = true
+	};
+	int self_fd, fd = self_open((uintptr_t)probed, &self_fd, &offset);
 
-	dl_iterate_phdr(find_offset, &place);
-	if (!place.offset)
-		return -ENOENT;
-	link.cookies = &cookie;
+	if (fd)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self_fd);
 	link.prog_fd = link_count_program(features->uprobe_multi ? LINK_ATTACH_TYPE_UPROBE_MULTI : 0, hits_fd);
-	if (link.prog_fd < 0)
-		return link.prog_fd;
-	fd = features->uprobe_multi ? link_multi_create(&link) : link_perf_create(&link, 0);
-	close(link.prog_fd);
+	fd = link.prog_fd;
+	if (fd >= 0) {
+		fd = features->uprobe_multi ? link_multi_create(&link) : link_perf_create(&link, 0);
+		close(link.prog_fd);
+	}
+	close(self_fd);
 	return fd;
 }
 
@@ -148,6 +130,8 @@ int selftest_run(unsigned int without, struct features *features)
 	if (hits_fd < 0)
 		return -1;
 	link_fd = make_link(features, hits_fd);
+	if (link_fd == -ESTALE)
+		features->return_probes_why = "started through the dynamic linker: the self-test has no file to probe";
 	if (link_fd >= 0) {
 		features->return_probes_why = try_both(hits_fd);
 		features->return_probes = !features->return_probes_why[0];

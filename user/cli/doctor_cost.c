@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
-#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/self.h"
 #include "cli/doctor_report.h"
 #include "probe/table.h"
 
@@ -62,69 +61,57 @@ static __attribute__((noinline)) int doctor_target_stepped(void **out, size_t si
 }
 #endif
 
-struct place {
-	uintptr_t address;
-	uint64_t offset;
-};
-
-static int find_offset(struct dl_phdr_info *info, size_t bytes, void *ctx)
-{
-	struct place *place = ctx;
-
-	(void)bytes;
-	for (int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-		uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
-
-		if (segment->p_type != PT_LOAD || place->address < begin || place->address - begin >= segment->p_filesz)
-			continue;
-		place->offset = place->address - begin + segment->p_offset;
-		return 1;
-	}
-	return 1; /* the program itself comes first, and is the only one asked */
-}
-
 /* Each target passes for a row of its own, of the driver's plain allocations. */
 static bool is_plain(const struct probe_row *row)
 {
 	return row->layer == VT_LAYER_DRIVER && row->shape == VT_SHAPE_OUT_SIZE && row->op == VT_OP_ALLOC;
 }
 
-static void add_targets(struct elf_exports *exports)
+static int add_targets(struct library *self)
 {
 	target_fn *const targets[] = { doctor_target_emulated, doctor_target_stepped };
+	struct elf_exports *exports = &self->exports;
 	const struct probe_row *row;
 
 	for (uint32_t id = 0; exports->count < ARRAY_SIZE(targets) && (row = probe_row(id)); id++) {
-		struct place place = { .address = (uintptr_t)targets[exports->count] };
+		uint64_t offset;
+		int err;
 
 		if (!is_plain(row))
 			continue;
-		dl_iterate_phdr(find_offset, &place);
-		if (!place.offset)
-			return;
-		exports->exports[exports->count++] = (struct elf_export) { .offset = place.offset, .row = id };
+		cleanup_close(&self->fd);
+		self->fd = -1;
+		err = self_open((uintptr_t)targets[exports->count], &self->fd, &offset);
+		if (err)
+			return err;
+		exports->exports[exports->count++] = (struct elf_export) { .offset = offset, .row = id };
 	}
+	return exports->count ? 0 : -ENOENT;
 }
 
 static int probe_ourselves(struct attach *attach, struct diag *diag)
 {
-	CLEANUP_CLOSE int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	struct library self = { .path = NULL, .fd = fd, .layer = VT_LAYER_DRIVER };
+	struct library self = { .path = NULL, .fd = -1, .layer = VT_LAYER_DRIVER };
 	struct stat st;
-	int err;
+	int err = add_targets(&self);
 
-	if (fd < 0 || fstat(fd, &st))
-		return diag_err(diag, -errno, "cannot open our own program: %s", strerror(errno));
-	self.dev = st.st_dev;
-	self.ino = st.st_ino;
-	add_targets(&self.exports);
-	if (!self.exports.count)
-		return diag_err(diag, -ENOENT, "our own program has no place to probe");
-	err = attach_add_process(attach, (uint32_t)getpid());
-	if (err)
-		return diag_err(diag, err, "cannot list our own process: %s", strerror(-err));
-	return attach_library(attach, &self, diag);
+	if (err == -ESTALE)
+		diag_err(diag, err, "started through the dynamic linker");
+	else if (err)
+		diag_err(diag, err, "our own program has no place to probe: %s", strerror(-err));
+	if (!err && fstat(self.fd, &st))
+		err = diag_err(diag, -errno, "cannot look at our own program: %s", strerror(errno));
+	if (!err) {
+		self.dev = st.st_dev;
+		self.ino = st.st_ino;
+		err = attach_add_process(attach, (uint32_t)getpid());
+		if (err)
+			diag_err(diag, err, "cannot list our own process: %s", strerror(-err));
+	}
+	if (!err)
+		err = attach_library(attach, &self, diag);
+	cleanup_close(&self.fd);
+	return err;
 }
 
 /* Of this thread alone: probes are paid there, and what others take of the machine is not in it. */

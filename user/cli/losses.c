@@ -73,6 +73,42 @@ static void let_go(struct pull *pull, uint32_t tgid, const struct vt_process_sta
 	pull->ended[pull->ended_count++] = tgid;
 }
 
+#define TICK_NS UINT64_C(10000000) /* a start time from /proc is cut to ticks */
+
+/* The process that the ledger would take for that tgid: the living one, else the last. */
+static const struct process *find_named(const struct ledger *ledger, uint32_t tgid)
+{
+	const struct process *found = NULL;
+
+	for (size_t i = ledger_process_count(ledger); i-- > 0;) {
+		const struct process *process = ledger_process(ledger, i);
+
+		if (process->tgid == tgid && !process->ended)
+			return process;
+		if (process->tgid == tgid && !found)
+			found = process;
+	}
+	return found;
+}
+
+/*
+ * Whom the ledger is told of, 0: no known process. The table runs ahead of the stream: the ledger may know an earlier owner of the tgid
+ * alone, whose loss this is not, and the later one would pass for complete.
+ */
+static uint32_t owner_of(const struct session *session, uint32_t tgid, const struct vt_process_state *state)
+{
+	const struct process *process = find_named(session->pipe.ledger, tgid);
+	uint64_t a, b;
+
+	if (!process)
+		return tgid;
+	a = process->start_ns;
+	b = state->start_ns;
+	if (!a || !b)
+		return process->ended ? 0 : tgid;
+	return (a > b ? a - b : b - a) < TICK_NS ? tgid : 0;
+}
+
 static void on_state(void *ctx, uint32_t tgid, const struct vt_process_state *state)
 {
 	struct pull *pull = ctx;
@@ -92,7 +128,9 @@ static void on_state(void *ctx, uint32_t tgid, const struct vt_process_state *st
 		all &= count <= pull->untold[i];
 		if (count > pull->untold[i])
 			count = pull->untold[i];
-		pipe_lost_of(&pull->session->pipe, tgid, causes[i].cause, count);
+		if (count)
+			pipe_lost_of(&pull->session->pipe, owner_of(pull->session, tgid, state), causes[i].cause,
+				     count);
 		told->lost[i] += count;
 		pull->untold[i] -= count;
 	}
@@ -128,7 +166,8 @@ static void pull_losses(struct session *session, struct vt_stats *stats, bool wi
 			*total_of(&losses->told, i) = *total_of(stats, i);
 	}
 	for (size_t i = 0; i < pull.ended_count; i++) {
-		attach_remove_process(session->attach, pull.ended[i]);
+		if (!attach_has_process(session->attach, pull.ended[i])) /* it may have a new owner by now */
+			attach_remove_process(session->attach, pull.ended[i]);
 		free(map_del(&losses->processes, pull.ended[i]));
 	}
 	losses->is_more = pull.is_more;

@@ -18,6 +18,7 @@
 const char *argp_program_version = "vramtrace " VRAMTRACE_VERSION;
 
 #define INTERVAL_MIN_NS 10000000u
+#define RING_BYTES (16u << 20)
 
 enum {
 	KEY_OUTPUT = 256,
@@ -230,8 +231,10 @@ static void check_replay(struct argp_state *state, const struct options *options
 	if (options->pid_count || options->command || options->library_count || options->record || options->duration_ns)
 		argp_error(state,
 			   "-r prints a recording: -p, -w, --library, --duration and a command do not go with it");
-	if (!options->driver || !options->runtime || !options->follow)
-		argp_error(state, "-r prints a recording: --layer and --no-follow belong to the run that made it");
+	if (!options->driver || !options->runtime || !options->follow || options->ring_bytes != RING_BYTES)
+		argp_error(
+			state,
+			"-r prints a recording: --layer, --no-follow and --ring-size belong to the run that made it");
 }
 
 static void check(struct argp_state *state, const struct options *options)
@@ -391,7 +394,7 @@ void options_parse(int argc, char **argv, struct options *ret_options)
 		.follow = true,
 		.only_kind = -1,
 		.format = "text",
-		.ring_bytes = 16u << 20,
+		.ring_bytes = RING_BYTES,
 	};
 	argp_err_exit_status = STATUS_USAGE;
 	own_argc = split_command(argc, argv, ret_options);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 
 /* Ticks that a recording's own times call for between two of its items; a jump in time past that is a hole, not a long table. */
 #define TICKS_MAX 3600
+#define TIME_END UINT64_MAX /* no tick comes after it, whatever time a hostile item claims */
 
 struct replay {
 	const struct options *options;
@@ -58,7 +60,8 @@ static void say_head(const struct recording_head *head)
 	struct buf host = BUF_INIT;
 
 	clock_format_rfc3339(wall_ns, time);
-	escape_text(&host, head->host, strlen(head->host));
+	if (head->host)
+		escape_text(&host, head->host, strlen(head->host));
 	log_dbg("recorded on %s at %s", host.data ? host.data : "?", time);
 	buf_fini(&host);
 }
@@ -105,8 +108,11 @@ static void tick(struct replay *replay, uint64_t time_ns)
 		return;
 	if ((time_ns - replay->next_ns) / interval_ns > TICKS_MAX)
 		replay->next_ns = time_ns - (time_ns - replay->next_ns) % interval_ns;
-	for (int i = 0; i <= TICKS_MAX && replay->next_ns <= time_ns; i++, replay->next_ns += interval_ns)
+	for (int i = 0; i <= TICKS_MAX && replay->next_ns <= time_ns && replay->next_ns < TIME_END; i++) {
 		table(replay, replay->next_ns);
+		if (__builtin_add_overflow(replay->next_ns, interval_ns, &replay->next_ns))
+			replay->next_ns = TIME_END;
+	}
 }
 
 /* In the file causes go by name: numbers may differ between builds. */
@@ -119,8 +125,26 @@ static void take_lost(struct replay *replay, struct item *item)
 	pipe_take(&replay->pipe, item);
 }
 
+/* What a recorder always names, a file may leave out. */
+static void fill_names(struct item *item)
+{
+	switch (item->kind) {
+	case ITEM_ATTACHED:
+	case ITEM_LATE:
+	case ITEM_GONE:
+		item->process.comm = item->process.comm ? item->process.comm : "?";
+		break;
+	case ITEM_END:
+		item->end.exit_reason = item->end.exit_reason ? item->end.exit_reason : "?";
+		break;
+	default:
+		break;
+	}
+}
+
 static void take(struct replay *replay, struct item *item)
 {
+	fill_names(item);
 	if (replay->own_ticks)
 		tick(replay, item->time_ns);
 	switch (item->kind) {

@@ -60,7 +60,7 @@ static void say_processes(const struct arrivals *arrivals)
 	for (size_t i = 0; (slot = map_next(&arrivals->live, &i));)
 		say_process(slot->value);
 	if (arrivals->forgotten)
-		log_dbg("stats: %" PRIu64 " more processes: produced = delivered + lost", arrivals->forgotten);
+		log_dbg("stats: %" PRIu64 " more processes, none of which came out uneven", arrivals->forgotten);
 	if (arrivals->uneven)
 		log_warn("stats: %" PRIu64 " more processes: produced is not delivered + lost", arrivals->uneven);
 }

@@ -199,6 +199,8 @@ static void let_signals_end_us(void)
 	sigaddset(&set, SIGHUP);
 	while (sigtimedwait(&set, NULL, &now) > 0)
 		; /* came while we were stopping: obeyed already */
+	/* Ignored from birth where a script started us in the background, and still how it stops us. */
+	signal(SIGINT, SIG_DFL);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 

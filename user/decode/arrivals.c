@@ -58,7 +58,7 @@ static void keep_ended(struct arrivals *arrivals, struct arrivals_process *proce
 		arrivals->ended[arrivals->ended_count++] = process;
 		return;
 	}
-	if (arrivals_is_even(process))
+	if (!process->ended || arrivals_is_even(process))
 		arrivals->forgotten++;
 	else
 		arrivals->uneven++;
@@ -133,6 +133,11 @@ void arrivals_lost_exit(struct arrivals *arrivals, uint32_t tgid, const struct v
 
 	if (has_ended(arrivals, tgid, state->start_ns))
 		return;
+	process = map_get(&arrivals->live, tgid);
+	if (!process && arrivals->ended_count == ARRIVALS_ENDED_MAX)
+		return; /* its EXIT may have arrived and not been kept: then it was judged */
+	if (process && process->start_ns && process->start_ns != state->start_ns)
+		return; /* an earlier owner of the tgid, of whom more may arrive */
 	process = find(arrivals, tgid, NULL);
 	if (!process)
 		return;

@@ -32,7 +32,7 @@ struct arrivals {
 	struct arrivals_process *last;
 	struct arrivals_process **ended; /* in the order of their ends */
 	size_t ended_count;
-	uint64_t forgotten; /* ended, even, not kept */
+	uint64_t forgotten; /* not kept: even, or their end was not seen */
 	uint64_t uneven;    /* ended, not kept, and not even */
 };
 

@@ -50,6 +50,13 @@ void ledger_tell_process(struct ledger *ledger, const struct process *process, c
 	ledger_tell(ledger, &notice);
 }
 
+/* A recording tells any number: what was lost never comes to nothing again. */
+static void count_lost(uint64_t *sum, uint64_t count)
+{
+	if (__builtin_add_overflow(*sum, count, sum))
+		*sum = UINT64_MAX;
+}
+
 void ledger_lose(struct ledger *ledger, struct process *process, const struct event *event, enum lost_cause cause,
 		 uint64_t count)
 {
@@ -66,11 +73,8 @@ void ledger_lose(struct ledger *ledger, struct process *process, const struct ev
 
 	if ((unsigned int)cause >= LOST_CAUSE_COUNT)
 		return;
-	ledger->lost[cause] += count;
-	if (process)
-		process->lost += count;
-	else
-		ledger->lost_global += count;
+	count_lost(&ledger->lost[cause], count);
+	count_lost(process ? &process->lost : &ledger->lost_global, count);
 	ledger_tell(ledger, &notice);
 }
 
@@ -125,7 +129,7 @@ uint64_t ledger_lost(const struct ledger *ledger)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < LOST_CAUSE_COUNT; i++)
-		sum += ledger->lost[i];
+		count_lost(&sum, ledger->lost[i]);
 	return sum;
 }
 
@@ -151,7 +155,8 @@ bool ledger_complete(const struct ledger *ledger, const struct process *process)
 		return false;
 	if (!process)
 		return ledger_lost(ledger) == 0;
-	return !ledger->lost_global && !process->lost && !process->uncovered && !process->attached_late;
+	return !ledger->lost_global && !process->lost && !process->uncovered && !process->attached_late &&
+	       !process->entered;
 }
 
 uint64_t ledger_ends(const struct ledger *ledger)

@@ -42,7 +42,7 @@ uint64_t ledger_lost_unknown(const struct ledger *ledger); /* of these, those of
 uint64_t ledger_lost_of(const struct ledger *ledger, enum lost_cause cause);
 uint64_t
 ledger_forgotten(const struct ledger *ledger); /* ended processes dropped from the list, which is bounded (65536) */
-/* No loss, nothing uncovered, not attached late; NULL: no loss at all. Entry-only: never. */
+/* No loss, nothing uncovered or only entered, not attached late; NULL: no loss at all. Entry-only: never. */
 bool ledger_complete(const struct ledger *ledger, const struct process *process);
 bool ledger_entry_only(const struct ledger *ledger); /* live totals are not known, `allocated` is what was asked for */
 

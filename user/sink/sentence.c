@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "probe/table.h"
 
 /* The words that several sinks share: names of events, and one plain sentence per event. */
@@ -116,16 +117,22 @@ void sentence_size(struct buf *buf, uint64_t bytes)
 	buf_str(buf, " MB");
 }
 
+/* A sentence stands in a JSON string as it is, and a recording names its device as it likes. */
+static void add_device(struct buf *buf, const struct notice *notice, const char *device)
+{
+	if (!device || notice->placement != PLACEMENT_VRAM)
+		return;
+	buf_str(buf, " on ");
+	escape_json(buf, device, strlen(device));
+}
+
 /* "64 MB VRAM on GPU0" */
 static void add_block(struct buf *buf, const struct notice *notice, const char *device)
 {
 	sentence_size(buf, notice->size);
 	buf_char(buf, ' ');
 	buf_str(buf, memory_title(notice->memory_kind));
-	if (device && notice->placement == PLACEMENT_VRAM) {
-		buf_str(buf, " on ");
-		buf_str(buf, device);
-	}
+	add_device(buf, notice, device);
 }
 
 static void add_alloc(struct buf *buf, const struct notice *notice, const char *device)
@@ -174,10 +181,7 @@ static void add_alloc_failed(struct buf *buf, const struct notice *notice, const
 	buf_char(buf, title[0] >= 'a' ? (char)(title[0] - 'a' + 'A') : title[0]);
 	buf_str(buf, title + 1);
 	buf_str(buf, " allocation failed");
-	if (device && notice->placement == PLACEMENT_VRAM) {
-		buf_str(buf, " on ");
-		buf_str(buf, device);
-	}
+	add_device(buf, notice, device);
 	buf_str(buf, ": requested ");
 	sentence_size(buf, notice->size);
 	buf_str(buf, ", ");
@@ -290,7 +294,7 @@ void sentence_trust(struct buf *buf, const struct ledger *ledger, const struct p
 		buf_str(buf, "complete: every traced call of this process was seen, from its start");
 		return;
 	}
-	if (ledger_entry_only(ledger)) {
+	if (ledger_entry_only(ledger) || process->entered) {
 		add_reason(buf, &first);
 		buf_str(buf, ENTRY_ONLY_TEXT);
 	}

@@ -269,7 +269,9 @@ static void add_run(struct sink *sink, const struct sink_end *end, size_t with_c
 	text_color(sink, buf, TEXT_PLAIN);
 	if (with_cuda && without)
 		buf_printf(buf, ", %zu without", without);
-	buf_printf(buf, "; traced for %s, until: %s\n", wall, end->exit_reason);
+	buf_printf(buf, "; traced for %s, until: ", wall);
+	escape_text(buf, end->exit_reason, strlen(end->exit_reason));
+	buf_char(buf, '\n');
 	if (sink->settings.simulated) {
 		text_color(sink, buf, TEXT_YELLOW);
 		buf_str(buf, "simulated: this is a simulated card, not a GPU");

@@ -80,6 +80,7 @@ static int find_head(struct recording *recording)
 		if (err < 0)
 			return err;
 		recording->run = frame.run;
+		recording->last_ns = recording->head.run.begin_ns; /* until an item tells one */
 		recording->lost = recording->next = recording->frame_end = frame.first;
 		return 1;
 	}

@@ -96,7 +96,7 @@ struct recording_head {
 	const char *driver; /* version, NULL: unknown */
 	const char *device; /* "GPU0" where there is exactly one, else NULL */
 	const char *device_uuid;
-	const char *command; /* the traced command's arguments as one line; NULL: none */
+	const char *command; /* the traced command as it was named, without arguments; NULL: none */
 	uint64_t begin_ns;   /* CLOCK_MONOTONIC: probes enabled */
 	int64_t wall_minus_mono_ns;
 	int64_t boot_minus_mono_ns; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC */

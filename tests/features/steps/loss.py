@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections import Counter
 
@@ -141,3 +142,22 @@ def soon_equal(context):
             if time.monotonic() > end:
                 raise
         time.sleep(0.1)
+
+
+@when("the second owner of a process id loses calls before the tracer knows of it")
+def second_owner(context):
+    scene = context.scene
+    script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "second_owner.py")
+    tracer = scene.trace(["--ring-size", "4K", "-o", "json", "--", sys.executable, "-B", script,
+                          os.path.dirname(scene.program("basic"))])
+    context.status = tracer.wait(60)
+    if context.status == 3:
+        context.scenario.skip("a process id cannot be chosen here")
+
+
+@then('no loss is told of "{comm}", and nothing is called complete')
+def not_blamed(context, comm):
+    processes = last(context)["processes"]
+    assert [process["lost"] for process in processes if process["comm"] == comm][-1] == 0, processes
+    assert not any(process["complete"] for process in processes), processes
+    assert lost(context) and all(event["comm"] != comm for event in lost(context)), lost(context)

@@ -2,12 +2,14 @@
 """Steps that set an unusual stage: hostile names, races, the real runtime without a driver."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
 from behave import given, when, then
 
-from scene import wait_until
+from scene import Run, wait_until
+from start import wait_for_probes
 from truth import ROOT, Told
 
 REAL_FOLDERS = ("/usr/local/cuda/lib64", "/usr/lib/x86_64-linux-gnu")
@@ -108,3 +110,34 @@ def failed_allocations(context, first, last, error, layer):
     told = Told(context.scene.tracer.events()).alloc_failures
     got = sorted((size, code, where) for _, size, code, _, where in told.elements())
     assert got == [(size, error, layer) for size in range(first, last + 1)], told
+
+
+@when('vramtrace, in the background of a script, writes with "{options}" to a pipe that nobody reads')
+def stuck_pipe(context, options):
+    """A script's shell makes its background jobs ignore SIGINT. The pipe is full from the start."""
+    scene = context.scene
+    path = os.path.join(scene.folder, "stuck")
+    os.mkfifo(path)
+    context.stuck_fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        while os.write(context.stuck_fd, bytes(4096)):
+            pass
+    except BlockingIOError:
+        pass
+    argv = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", scene.binary, "-p", str(scene.target.pid),
+            *options.split(), path]
+    scene.tracer = scene.add(Run(scene, "stuck-vramtrace", argv, scene.environment()))
+    wait_for_probes(context, scene.tracer)
+
+
+@then("SIGINT, sent again and again, ends it")
+def interrupts_end_it(context):
+    tracer = context.scene.tracer
+
+    def over():
+        if tracer.running():
+            os.kill(tracer.pid, signal.SIGINT)
+        return not tracer.running()
+
+    wait_until(over, "the tracer is ended by SIGINT")
+    os.close(context.stuck_fd)
