@@ -127,6 +127,14 @@ Feature: Recordings: what a run saw is kept, and printed again as it was
     And stderr says "exists already"
     And the file "there" still holds "mine"
 
+  Scenario: a start that failed leaves no file in the way of the next
+    Given a file "kept" holding "mine"
+    When vramtrace is called with "-w run.vramtrace --output trace.json -p 4194303"
+    Then the exit status is 1
+    And there is no file "run.vramtrace"
+    And there is no file "trace.json"
+    And the file "kept" still holds "mine"
+
   Scenario: the mode of a recording
     When vramtrace runs "basic" with "--quiet -w run.vramtrace"
     Then the file "run.vramtrace" has mode 640 and belongs to root

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+
 static int id_of(const char *variable)
 {
 	const char *text = getenv(variable);
@@ -65,4 +67,20 @@ int output_open(const char *option, const char *path, struct diag *diag)
 		return err;
 	}
 	return fd;
+}
+
+void output_discard(const char *path, int fd)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	CLEANUP_FREE char *folder = slash ? strndup(path, slash > path ? (size_t)(slash - path) : 1) : strdup(".");
+	CLEANUP_CLOSE int folder_fd = folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct stat made, found;
+
+	/* Only the very file, and by the folder that holds it: what somebody put at the path meanwhile is not ours. */
+	if (folder_fd < 0 || fstat(fd, &made) || !S_ISREG(made.st_mode) ||
+	    fstatat(folder_fd, name, &found, AT_SYMLINK_NOFOLLOW))
+		return;
+	if (made.st_dev == found.st_dev && made.st_ino == found.st_ino)
+		unlinkat(folder_fd, name, 0);
 }

@@ -204,6 +204,15 @@ static void let_signals_end_us(void)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* Nothing was traced: what is in the files is of no use. */
+static void discard(const struct session *session)
+{
+	if (session->output_fd >= 0)
+		output_discard(session->options->output, session->output_fd);
+	if (session->record_fd >= 0)
+		output_discard(session->options->record, session->record_fd);
+}
+
 static void finish(struct session *session)
 {
 	pipe_fini(&session->pipe);
@@ -254,6 +263,7 @@ int trace_run(const struct options *options)
 	if (err) {
 		log_err("%s", diag.text);
 		status = start_status(&session, err);
+		discard(&session);
 		goto out;
 	}
 	err = session_loop(&session, &diag);

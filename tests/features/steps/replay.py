@@ -124,3 +124,8 @@ def small_folder(context, name, kilobytes):
     os.mkdir(path)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dk" % kilobytes, "none", path], check=True)
     context.add_cleanup(subprocess.run, ["umount", "-l", path], check=False)
+
+
+@then('there is no file "{name}"')
+def no_file(context, name):
+    assert not os.path.exists(os.path.join(context.scene.folder, name)), name
