@@ -84,10 +84,19 @@ Feature: Recordings: what a run saw is kept, and printed again as it was
   Scenario: a disk that is full
     Given a folder "small" with room for 64 KB
     When vramtrace runs "loop 20000 4096" with "-w small/run.vramtrace -o json", for at most 60 seconds
-    Then stderr matches "cannot write the recording: No space left"
-    And stderr matches "the recording is incomplete: [0-9]+ items"
+    Then stderr matches "the recording is incomplete: [0-9]+ items are not in it .No space left"
     And the exit status is 1
     And every call is told as it was made, and nothing else
+
+  Scenario: a disk that is full is said while the program runs
+    Given a folder "small" with room for 4 KB
+    And a running "serve --tick 1 64M"
+    When vramtrace traces "-w small/run.vramtrace -p {pid}"
+    Then soon stderr matches "cannot write the recording: No space left"
+    When the program is told to quit
+    And vramtrace ends by itself
+    Then stderr matches "the recording is incomplete: [0-9]+ items are not in it .No space left"
+    And the exit status is 1
 
   Scenario Outline: bad recordings
     Given a file "other" holding "<content>"
