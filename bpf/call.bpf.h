@@ -78,9 +78,14 @@ static __always_inline void keep_frames(struct pt_regs *ctx, struct thread *thre
 		walk_frames(ctx, thread, base);
 }
 
+static __always_inline bool is_same_op(const struct call *call, struct row row)
+{
+	return call && row_of(call->row).op == row.op;
+}
+
 static __always_inline bool is_layer(const struct call *call, __u8 layer)
 {
-	return call && call->row < VT_PROBE_COUNT && rows[call->row].layer == layer;
+	return call && row_of(call->row).layer == layer;
 }
 
 /* Takes the innermost call off the stack, whose return was not seen. To the program one call is lost, not each layer's. */
@@ -92,10 +97,10 @@ static __always_inline void drop_innermost(struct thread *thread)
 
 	thread->depth = depth - 1;
 	COUNT(missed_return);
-	if (call->told_below)
+	if (call->told_below || !is_ever_told(row_of(call->row)))
 		return;
 	if (depth > 1 && is_layer(call, VT_LAYER_DRIVER) && is_layer(above, VT_LAYER_RUNTIME) &&
-	    rows[above->row].op == rows[call->row].op)
+	    is_same_op(above, row_of(call->row)))
 		return; /* that one tells, or is lost */
 	LOSE(VT_LOST_RETURN, lost_return);
 }
@@ -133,11 +138,11 @@ static __always_inline void call_overflow(struct thread *thread, __u32 id)
 	const struct call *last = &thread->calls[CALL_DEPTH - 1];
 
 	thread->overflow++;
-	if (rows[id].layer == VT_LAYER_RUNTIME) {
+	if (row_of(id).layer == VT_LAYER_RUNTIME) {
 		thread->overflow_runtime++;
 	} else if (thread->overflow_runtime) {
 		return;
-	} else if (is_layer(last, VT_LAYER_RUNTIME) && rows[last->row].op == rows[id].op) {
+	} else if (is_layer(last, VT_LAYER_RUNTIME) && is_same_op(last, row_of(id))) {
 		return;
 	}
 	LOSE(VT_LOST_NESTED, lost_nested);
@@ -147,8 +152,19 @@ static __always_inline void call_overflow(struct thread *thread, __u32 id)
 static __always_inline void call_overflow_end(struct thread *thread, __u32 id)
 {
 	thread->overflow--;
-	if (rows[id].layer == VT_LAYER_RUNTIME && thread->overflow_runtime)
+	if (row_of(id).layer == VT_LAYER_RUNTIME && thread->overflow_runtime)
 		thread->overflow_runtime--;
+}
+
+#define CUDA_OUT_OF_MEMORY 2 /* in both layers */
+
+static __always_inline bool is_told(struct row row, const struct outcome *outcome)
+{
+	if (row.op == VT_OP_WATCH)
+		return outcome->result == CUDA_OUT_OF_MEMORY;
+	if (row.op == VT_OP_NODE)
+		return outcome->b == VT_NODE_MEM_ALLOC || outcome->b == VT_NODE_MEM_FREE;
+	return is_ever_told(row);
 }
 
 static __always_inline void tell(struct thread *thread, const struct outcome *outcome)
@@ -166,13 +182,15 @@ static __always_inline void tell(struct thread *thread, const struct outcome *ou
 	record.call.header.time_ns = bpf_ktime_get_ns();
 	record.call.row = outcome->row;
 	record.call.outer_row = outcome->row;
-	if (outer->row < VT_PROBE_COUNT && outcome->row < VT_PROBE_COUNT &&
-	    rows[outer->row].op == rows[outcome->row].op)
+	if (is_same_op(outer, row_of(outcome->row)))
 		record.call.outer_row = outer->row;
 	record.call.result = outcome->result;
 	record.call.enter_ns = outcome->enter_ns;
 	record.call.addr = outcome->addr;
 	record.call.size = outcome->size;
+	record.call.context = thread->context;
+	record.call.a = outcome->a;
+	record.call.b = outcome->b;
 	if (count > VT_FRAMES_MAX)
 		count = VT_FRAMES_MAX;
 	for (int i = 0; i < VT_FRAMES_MAX; i++)
@@ -185,26 +203,33 @@ static __always_inline void tell(struct thread *thread, const struct outcome *ou
 
 #define HIT_AGAIN_NS (20 * 1000) /* between the two probes that one call hits, see is_hit_again() */
 
+static __always_inline bool is_told_at_entry(struct row row)
+{
+	return (row.op == VT_OP_ALLOC || row.op == VT_OP_FREE) && row.kind != VT_KIND_GRAPH;
+}
+
 /* Without return probes: what is asked for, as it is asked. Nothing is known of nesting, and so of what is one allocation. */
 static __always_inline void call_enter_only(struct pt_regs *ctx, struct thread *thread, __u32 id, __u32 file)
 {
 	struct call *call = &thread->calls[0];
 	struct outcome outcome = { .enter_ns = bpf_ktime_get_ns(), .row = id, .flags = VT_FLAG_ENTRY };
+	struct row row = row_of(id);
 	__u64 sp = PT_REGS_SP(ctx);
 
 	if (call->sp == sp && call->row == id && call->file != file && outcome.enter_ns - call->enter_ns < HIT_AGAIN_NS)
+		return;
+	if (!is_told_at_entry(row))
 		return;
 	COUNT(entered);
 	call->row = id;
 	call->file = file;
 	call->sp = sp;
 	call->enter_ns = outcome.enter_ns;
-	shape_enter(ctx, rows[id].shape, call);
-	if (rows[id].shape == VT_SHAPE_ADDR)
-		outcome.addr = call->arg[0];
-	else
-		outcome.size = size_asked(rows[id].shape, call);
-	keep_frames(ctx, thread, rows[id].layer);
+	shape_enter(ctx, row.shape, call, thread);
+	shape_arguments(row, call, &outcome);
+	if (is_array(row.shape))
+		read_array(row.shape, call, &outcome);
+	keep_frames(ctx, thread, row.layer);
 	tell(thread, &outcome);
 }
 
@@ -212,14 +237,14 @@ static __always_inline void call_enter_only(struct pt_regs *ctx, struct thread *
 static __always_inline void call_begin(struct pt_regs *ctx, __u64 cookie)
 {
 	__u32 id = cookie, file = cookie >> 32;
+	struct row row = row_of(id);
 	struct thread *thread;
 	struct call *call;
 	__u32 depth;
 
-	barrier_var(id); /* 6.1's verifier knows a bound only of the register that was compared */
-	if (id >= VT_PROBE_COUNT)
+	if (!row.layer)
 		return;
-	thread = thread_counted(rows[id].layer == settings.count_layer);
+	thread = thread_counted(row.layer == settings.count_layer);
 	if (thread && settings.entry_only) {
 		call_enter_only(ctx, thread, id, file);
 		return;
@@ -241,9 +266,9 @@ static __always_inline void call_begin(struct pt_regs *ctx, __u64 cookie)
 	call->sp = PT_REGS_SP(ctx);
 	call->told_below = 0;
 	call->failure.result = 0;
-	shape_enter(ctx, rows[id].shape, call);
-	if (!depth)
-		keep_frames(ctx, thread, rows[id].layer);
+	shape_enter(ctx, row.shape, call, thread);
+	if (!depth && is_ever_told(row))
+		keep_frames(ctx, thread, row.layer);
 	thread->depth = depth + 1;
 	call->enter_ns = bpf_ktime_get_ns();
 }
@@ -294,23 +319,27 @@ static __always_inline struct call *call_pop(struct thread *thread, __u32 id, __
  */
 static __always_inline void settle(struct thread *thread, struct call *call, int result, struct call *above)
 {
-	const struct row *row = &rows[call->row];
+	struct row row = row_of(call->row);
 	struct outcome outcome = { .enter_ns = call->enter_ns, .result = result, .row = call->row };
 
-	if (row->layer == VT_LAYER_RUNTIME && result && call->failure.result) {
+	if (!row.layer)
+		return;
+	if (row.layer == VT_LAYER_RUNTIME && result && call->failure.result) {
 		outcome = call->failure;
 	} else {
-		shape_return(row->shape, call, &outcome);
-		if (row->layer == VT_LAYER_RUNTIME && call->told_below)
+		shape_return(row, call, &outcome, thread);
+		if (row.layer == VT_LAYER_RUNTIME && call->told_below)
 			outcome.flags |= VT_FLAG_DISAGREES;
 	}
-	if (outcome.result && is_layer(above, VT_LAYER_RUNTIME)) {
+	if (outcome.result && is_layer(above, VT_LAYER_RUNTIME) && is_same_op(above, row)) {
 		above->failure = outcome;
 		return;
 	}
+	if (!is_told(row, &outcome))
+		return;
 	tell(thread, &outcome);
 	call->told_below++;
-	if (above && !outcome.result)
+	if (!outcome.result && is_same_op(above, row))
 		above->failure.result = 0; /* tried again, and well */
 }
 
@@ -318,16 +347,19 @@ static __always_inline void call_end(struct pt_regs *ctx, __u64 cookie)
 {
 	__u32 id = cookie, file = cookie >> 32;
 	struct thread *thread = thread_known();
+	struct row row;
 	struct call *call, *above = NULL;
 	int result = (int)PT_REGS_RC(ctx);
 	__u32 depth;
 
-	barrier_var(id);
-	if (!thread || id >= VT_PROBE_COUNT)
+	if (!thread || !row_of(id).layer)
 		return;
 	call = call_pop(thread, id, file, entry_sp(ctx));
-	if (!call || call->row >= VT_PROBE_COUNT)
+	if (!call)
 		return;
+	row = row_of(call->row);
+	if (!result)
+		context_follow(thread, row.op, call);
 	depth = thread->depth;
 	if (depth)
 		above = &thread->calls[(depth - 1) & (CALL_DEPTH - 1)];
@@ -336,6 +368,6 @@ static __always_inline void call_end(struct pt_regs *ctx, __u64 cookie)
 	/* A runtime call that succeeded has been told by the driver call under it, if there was one. */
 	if (result || !call->told_below)
 		settle(thread, call, result, above);
-	if (above && call->told_below && above->row < VT_PROBE_COUNT && rows[above->row].op == rows[id].op)
+	if (call->told_below && is_same_op(above, row))
 		above->told_below++;
 }

@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
-/* State of the calls a thread is in: a small stack, for a runtime call runs driver calls. Task-local where the kernel can: no contention, no leak. */
+/*
+ * State of the calls a thread is in: a small stack, for a runtime call runs driver calls. Task-local where the kernel can: no
+ * contention, no leak.
+ */
 
 /* Powers of two: indices are masked for the verifier. */
 #define CALL_DEPTH 8
 #define STACK_WORDS 64
+#define CONTEXT_DEPTH 8
 
 /* What a call came to. */
 struct outcome {
 	__u64 enter_ns;
 	__u64 addr;
 	__u64 size;
+	__u64 a;
+	__u64 b;
 	__s32 result;
 	__u16 row;
 	__u8 flags; /* enum vt_record_flag */
@@ -19,8 +25,7 @@ struct outcome {
 struct call {
 	__u64 enter_ns;
 	__u64 sp;     /* at entry: a call below has a smaller one */
-	__u64 out;    /* where the result will be written, user address */
-	__u64 arg[3]; /* by shape, see shapes.bpf.h */
+	__u64 arg[6]; /* as passed, or by shape, see shapes.bpf.h */
 	__u16 row;
 	__u16 told_below;	/* records made for calls under this one that do the same */
 	__u32 file;		/* whose probe was hit, see call_begin() */
@@ -33,9 +38,11 @@ struct thread {
 	__u32 overflow_runtime; /* the runtime's among them */
 	__u32 announced;	/* its process is known to the reader */
 	__u32 frame_count;
-	__u32 pad;
+	__u32 contexts_held; /* on the thread's stack of contexts; more than we keep: the upper ones are not known */
+	__u64 context;	     /* the current one, 0: not known */
 	struct tally tally;
-	__u64 frames[VT_FRAMES_MAX]; /* of calls[0] */
+	__u64 frames[VT_FRAMES_MAX];   /* of calls[0] */
+	__u64 contexts[CONTEXT_DEPTH]; /* see context.bpf.h */
 	struct call calls[CALL_DEPTH];
 	__u64 stack[STACK_WORDS]; /* a copy of the top of the user stack, while frames are walked */
 };
@@ -151,6 +158,12 @@ static __always_inline void thread_hand_in(struct thread *thread, __u32 tgid)
 		__sync_fetch_and_add(&state->threads, -1);
 }
 
+/* Of a call that will not return. */
+static __always_inline bool is_nothing_lost(const struct call *call)
+{
+	return call->told_below || !is_ever_told(row_of(call->row));
+}
+
 /* One loss for all calls it was in, for nested calls are one to the program. */
 static __always_inline void thread_ended(struct task_struct *task)
 {
@@ -161,7 +174,7 @@ static __always_inline void thread_ended(struct task_struct *task)
 	if (!thread)
 		return;
 	if (thread->depth) {
-		if (process_goes_on(task) && !(thread->depth == 1 && thread->calls[0].told_below))
+		if (process_goes_on(task) && !(thread->depth == 1 && is_nothing_lost(&thread->calls[0])))
 			LOSE(VT_LOST_KILLED, lost_killed);
 		thread_leave_calls(thread);
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
- * The kernel half: two programs on the entry and the return of every row of probes.def (uprobe_multi links, the cookie is
- * the row and the file; on older kernels a link each) and three on the life of processes. One record per settled call goes to the ring buffer. Nothing here writes to
- * the traced program's memory, sends signals or changes what the probed function does.
+ * The kernel half: two programs on the entry and the return of every row of probes.def (uprobe_multi links, the cookie is the row and
+ * the file; on older kernels a link each) and three on the life of processes. One record per settled call goes to the ring buffer.
+ * Nothing here writes to the traced program's memory, sends signals or changes what the probed function does.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -41,8 +41,10 @@ struct {
 
 #include "emit.bpf.h"
 #include "process.bpf.h"
+#include "rows.bpf.h"
 #include "thread.bpf.h"
 #include "shapes.bpf.h"
+#include "context.bpf.h"
 #include "call.bpf.h"
 
 SEC("uprobe")

@@ -16,6 +16,7 @@ struct vt_config {
 	__u32 entry_only;  /* 1: no return is probed, calls are told as they are entered */
 	__u32 thread_hash; /* 1: state of threads in a hash map, for this kernel's uprobes cannot have it task-local */
 	__u32 count_layer; /* enum vt_layer: calls that cannot be followed at all are counted where they enter it, each once */
+	__u64 token_key[2]; /* random: see tokens in wire.h */
 };
 
 /* What the user side tells the programs while they run. */

@@ -9,10 +9,10 @@
  * host, 8-byte aligned, every byte written.
  */
 
-#define VT_WIRE_VERSION 1
+#define VT_WIRE_VERSION 2 /* 1: struct vt_call ended, but for the frames, with size */
 
 enum vt_record_kind {
-	VT_RECORD_CALL = 1,    /* struct vt_call: one settled allocation or free, successful or not */
+	VT_RECORD_CALL = 1,    /* struct vt_call: one settled call, successful or not */
 	VT_RECORD_PROCESS = 2, /* struct vt_process: first probed call of a process */
 	VT_RECORD_FORK = 3,    /* struct vt_process: of the child; header.tgid is the child */
 	VT_RECORD_EXEC = 4,    /* struct vt_process: the new program image */
@@ -49,11 +49,27 @@ struct vt_call {
 	__u16 outer_row; /* enum vt_probe the program called: equal to row unless a driver call ran under a runtime call */
 	__s32 result;	 /* cudaError_t or CUresult of row; 0 is success */
 	__u64 enter_ns; /* CLOCK_MONOTONIC, of row's entry */
-	__u64 addr;	/* ALLOC: what was returned, 0 on failure. FREE: the argument */
-	__u64 size;	/* ALLOC: bytes asked for (pitched: bytes given, or width * height on failure). FREE: 0 */
+	__u64 addr;	/* what was returned, 0 on failure; or the argument: see enum vt_shape, as for size, a and b */
+	__u64 size;	/* ALLOC: bytes asked for (pitched: bytes given, or width * height on failure) */
+	__u64 context;	/* current in the thread, at the return: see below. 0: none that we saw */
+	__u64 a;	/* by shape; 0 where it says nothing, and where reading it failed */
+	__u64 b;
 	__u64 frames[]; /* (header.length - sizeof(struct vt_call)) / 8, 0..VT_FRAMES_MAX */
 };
-_Static_assert(sizeof(struct vt_call) == 64, "wire");
+_Static_assert(sizeof(struct vt_call) == 88, "wire");
+#define VT_CALL_BYTES_1 64 /* of wire version 1 */
+
+/*
+ * A context is a CUcontext, as the driver's calls have set it. Where the driver's calls are not probed it is the ordinal of the thread's
+ * device + 1, as the runtime's calls have set it: no address is as low.
+ */
+#define VT_CONTEXT_ORDINALS 4096
+
+/*
+ * A token stands for what one process hands to another, and is the same for both: a 64-byte handle, or the open file behind a descriptor.
+ * It is a keyed hash (SipHash-2-4, the key of config.h is drawn at each load), for a handle itself opens the memory to whoever has it:
+ * none ever leaves the kernel. 0: it could not be read.
+ */
 
 struct vt_process {
 	struct vt_header header;

@@ -16,67 +16,59 @@
 int cuMemAlloc_v2(void **out, size_t size);
 int cuMemFree_v2(void *address);
 
-#define IN_DRIVER_OUT_SIZE(symbol)                                                                                     \
-	int symbol(void **out, size_t size);                                                                           \
-	int symbol(void **out, size_t size)                                                                            \
-	{                                                                                                              \
-		FRAME;                                                                                                 \
-		*out = ADDRESS_FOR(out);                                                                               \
-		return size == 0;                                                                                      \
-	}
-#define IN_DRIVER_OUT_PITCH(symbol)                                                                                    \
-	int symbol(void **out, size_t *pitch, size_t width, size_t height);                                            \
-	int symbol(void **out, size_t *pitch, size_t width, size_t height)                                             \
-	{                                                                                                              \
-		FRAME;                                                                                                 \
-		*out = ADDRESS_FOR(out);                                                                               \
-		*pitch = width;                                                                                        \
-		return height == 0;                                                                                    \
-	}
-#define IN_DRIVER_ADDR(symbol)                                                                                         \
-	int symbol(void *address);                                                                                     \
-	int symbol(void *address)                                                                                      \
-	{                                                                                                              \
-		FRAME;                                                                                                 \
-		return address == NULL;                                                                                \
-	}
-#define IN_RUNTIME_OUT_SIZE(symbol)                                                                                    \
-	int symbol(void **out, size_t size);                                                                           \
-	int symbol(void **out, size_t size)                                                                            \
-	{                                                                                                              \
-		FRAME;                                                                                                 \
-		return cuMemAlloc_v2(out, size);                                                                       \
-	}
-#define IN_RUNTIME_OUT_PITCH(symbol)                                                                                   \
-	int symbol(void **out, size_t *pitch, size_t width, size_t height);                                            \
-	int symbol(void **out, size_t *pitch, size_t width, size_t height)                                             \
-	{                                                                                                              \
-		FRAME;                                                                                                 \
-		*pitch = width;                                                                                        \
-		return cuMemAlloc_v2(out, width * height);                                                             \
-	}
-#define IN_RUNTIME_OUT_PITCHED_PTR(symbol)                                                                             \
-	int symbol(void *out);                                                                                         \
-	int symbol(void *out)                                                                                          \
-	{                                                                                                              \
-		FRAME;                                                                                                 \
-		return out == NULL;                                                                                    \
-	}
-#define IN_RUNTIME_ADDR(symbol)                                                                                        \
-	int symbol(void *address);                                                                                     \
-	int symbol(void *address)                                                                                      \
-	{                                                                                                              \
-		FRAME;                                                                                                 \
-		return cuMemFree_v2(address);                                                                          \
-	}
-
 #ifdef LAYER_DRIVER
-#define DRIVER(symbol, shape) IN_DRIVER_##shape(symbol)
-#define RUNTIME(symbol, shape)
+int cuMemAlloc_v2(void **out, size_t size)
+{
+	FRAME;
+	*out = ADDRESS_FOR(out);
+	return size == 0;
+}
+
+int cuMemFree_v2(void *address)
+{
+	FRAME;
+	return address == NULL;
+}
 #else
-#define DRIVER(symbol, shape)
-#define RUNTIME(symbol, shape) IN_RUNTIME_##shape(symbol)
+int cudaMalloc(void **out, size_t size);
+int cudaFree(void *address);
+
+int cudaMalloc(void **out, size_t size)
+{
+	FRAME;
+	return cuMemAlloc_v2(out, size);
+}
+
+int cudaFree(void *address)
+{
+	FRAME;
+	return cuMemFree_v2(address);
+}
 #endif
 
-#define PROBE(symbol, layer, shape, op, kind) layer(symbol, shape)
+/* The others do nothing, and do it well. The comma makes the layer of those above the third argument, and WRITTEN the second. */
+#define IS_cuMemAlloc_v2 , WRITTEN
+#define IS_cuMemFree_v2 , WRITTEN
+#define IS_cudaMalloc , WRITTEN
+#define IS_cudaFree , WRITTEN
+#define SECOND(first, second, ...) second
+#define CHOOSE(...) SECOND(__VA_ARGS__)
+
+#define WRITTEN(symbol)
+#define NOTHING(symbol)                                                                                                \
+	int symbol(void);                                                                                              \
+	int symbol(void)                                                                                               \
+	{                                                                                                              \
+		FRAME;                                                                                                 \
+		return 0;                                                                                              \
+	}
+#ifdef LAYER_DRIVER
+#define DRIVER(symbol) NOTHING(symbol)
+#define RUNTIME(symbol)
+#else
+#define DRIVER(symbol)
+#define RUNTIME(symbol) NOTHING(symbol)
+#endif
+
+#define PROBE(symbol, layer, shape, op, kind) CHOOSE(IS_##symbol, layer, )(symbol)
 #include "vramtrace/probes.def"

@@ -6,6 +6,7 @@
   free|freehost|freeasync ADDRESS           answers "RESULT"
   hostalloc|pitch|volume|pool BYTES [COUNT] cudaHostAlloc, cudaMallocPitch, cudaMalloc3D (one row), cudaMallocFromPoolAsync
   driver-malloc BYTES    cuMemAlloc_v2 by itself
+  device N | reset       cudaSetDevice, cudaDeviceReset; answers "RESULT"
   thread COMMAND         the same on a new thread
   together THREADS BYTES COUNT   that many threads at once, each allocates COUNT times and frees every other block
   fork COMMAND           a forked child does it and exits; answers the child's exit status
@@ -68,6 +69,14 @@ def free(name, address):
     return str(function(FREES[name])(ctypes.c_void_p(int(address, 16)), *arguments))
 
 
+def set_device(number):
+    return str(function("cudaSetDevice")(int(number)))
+
+
+def reset():
+    return str(function("cudaDeviceReset")())
+
+
 def together(threads, size, count):
     def work():
         for turn in range(int(count)):
@@ -120,7 +129,7 @@ def perform(words):
         return free(name, *rest)
     if name == "exit":
         os._exit(int(rest[0]))
-    return {"load": load, "thread": on_thread, "together": together, "fork": forked, "spawn": spawn, "exec": again,
+    return {"load": load, "device": set_device, "reset": reset, "thread": on_thread, "together": together, "fork": forked, "spawn": spawn, "exec": again,
             "abort": os.abort}[name](*rest)
 
 

@@ -29,8 +29,8 @@ def log(path):
 
 
 def lines(path):
-    """The calls of the probe table, as logged."""
-    return [line for line in log(path) if line["call"] in ROWS]
+    """The calls of the probe table that allocate or free, as logged."""
+    return [line for line in log(path) if line["call"] in ROWS and ROWS[line["call"]][1] in ("alloc", "free")]
 
 
 def is_whole(path):

@@ -78,8 +78,8 @@ static void read_item(const struct item *item)
 
 static void read_head(const struct recording_head *head)
 {
-	const char *const strings[] = { head->version, head->host,   head->boot_id,	head->kernel,
-					head->driver,  head->device, head->device_uuid, head->command };
+	const char *const strings[] = { head->version, head->host, head->boot_id, head->kernel,
+					head->driver,  head->gpus, head->command };
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		read_string(strings[i]);

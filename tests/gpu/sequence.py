@@ -3,7 +3,7 @@
 """sequence.py [--sort] TRACE.json: the calls of a run as `PROCESS CALL RESULT SIZE`, for comparison between two machines.
 
 Processes are numbered by their ids, a parent before its children; addresses, times and process ids are left out. --sort for programs whose threads
-race: lines are counted instead. Frees by the end of a process are no calls and are left out.
+race: lines are counted instead. Frees by the end of a process or a context are no calls and are left out.
 """
 import collections
 import json
@@ -14,7 +14,8 @@ CALLS = ("alloc", "free", "alloc_failed", "free_failed", "free_unmatched")
 
 def read_calls(path):
     with open(path, encoding="utf-8") as file:
-        rows = [row for row in map(json.loads, file) if row["event"] in CALLS and row.get("api")]
+        rows = [row for row in map(json.loads, file) if row["event"] in CALLS and row.get("api") and
+                row.get("reason") != "context"]
     numbers = {pid: number for number, pid in enumerate(sorted({row["pid"] for row in rows}))}
     for row in rows:
         unmatched = " unmatched" if row["event"] == "free_unmatched" else ""

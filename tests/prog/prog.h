@@ -4,7 +4,7 @@
 
 /*
  * What the small programs share. Each compiles against the simulated and against the real runtime,
- * does one thing that a tracer must get right, and prints one line of JSON that says what it did.
+ * does one thing that a tracer must get right, and prints one line of JSON that says what it did, or nothing.
  * Exit status 0 unless CUDA surprised it.
  */
 #include <stdio.h>

@@ -6,7 +6,7 @@
 prog_dir := tests/prog
 prog_out := $(O)/prog
 prog_names := $(basename $(notdir $(wildcard $(prog_dir)/*.c)))
-prog_needs := $(prog_dir)/prog.h $(prog_dir)/prog.mk $(sim_headers) $(sim_libs)
+prog_needs := $(wildcard $(prog_dir)/*.h) $(prog_dir)/prog.mk $(sim_headers) $(sim_libs)
 
 PROG_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls \
 	-pthread -Wall -Wextra -Wshadow -I$(sim_dir)/include
@@ -14,15 +14,23 @@ PROG_LDFLAGS := -pthread -Wl,-rpath,'$$ORIGIN/../sim'
 
 prog_static := $(sim_out)/libcudart_static.a
 prog_shared := -L$(sim_out) -lcudart
-# What NAME is linked with where it is not the shared runtime: the driver alone, nothing, and the
-# static runtime, beside which it opens the shared one.
-prog_with_driver := -L$(sim_out) -lcuda
-prog_with_hidden := $(prog_with_driver)
+prog_driver := -L$(sim_out) -lcuda
+# What NAME is linked with where it is not the shared runtime: the driver alone, both, nothing, and the
+# static runtime, beside which it opens the shared one. And NAME-static, where it is not the static one.
+define prog_on_driver
+prog_with_$(1) := $(prog_driver)
+prog_static_with_$(1) := $(prog_driver)
+endef
+define prog_on_both
+prog_with_$(1) := $(prog_shared) -lcuda
+prog_static_with_$(1) := $(prog_static) $(prog_driver)
+endef
+$(foreach name,driver hidden vmm vmmshare code,$(eval $(call prog_on_driver,$(name))))
+$(foreach name,contexts devices external failures mixed,$(eval $(call prog_on_both,$(name))))
 prog_with_dlopen := -ldl
 prog_with_tworuntimes := $(prog_static)
-# And NAME-static, where it is not the static one.
-prog_static_with_driver := $(prog_with_driver)
-prog_static_with_hidden := $(prog_with_driver)
+
+$(prog_out)/ptszgraph $(prog_out)/ptszgraph-static: $(prog_dir)/graph.c
 
 .PHONY: progs
 progs: sim $(prog_names:%=$(prog_out)/%) $(prog_names:%=$(prog_out)/%-static) ## the small CUDA programs

@@ -68,6 +68,8 @@ int arena_init(struct arena *arena, uint64_t hint, uint64_t bytes, uint64_t unit
 		return -ENOMEM;
 	}
 	*arena = (struct arena) {
+		.range = range,
+		.range_bytes = size + unit_bytes,
 		.base = round_up((uintptr_t)range, unit_bytes),
 		.unit_bytes = unit_bytes,
 		.align_bytes = align_bytes,
@@ -77,6 +79,16 @@ int arena_init(struct arena *arena, uint64_t hint, uint64_t bytes, uint64_t unit
 	whole->bytes = size;
 	free_push(arena, whole);
 	return 0;
+}
+
+void arena_fini(struct arena *arena)
+{
+	if (!arena->base)
+		return;
+	munmap(arena->range, arena->range_bytes);
+	free(arena->unit_blocks);
+	free(arena->free_first);
+	arena->base = 0;
 }
 
 /*

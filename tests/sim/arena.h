@@ -17,6 +17,8 @@ struct extent;
 
 struct arena {
 	uint64_t base;
+	void *range; /* reserved: base and a little before and behind it */
+	uint64_t range_bytes;
 	uint64_t unit_bytes;
 	uint64_t align_bytes;
 	uint32_t *unit_blocks; /* how many blocks touch each unit */
@@ -25,6 +27,9 @@ struct arena {
 
 /* Reserves at least @bytes, near @hint if that is free. -ENOMEM. */
 int arena_init(struct arena *arena, uint64_t hint, uint64_t bytes, uint64_t unit_bytes, uint64_t align_bytes);
+
+/* All of its extents are free. Of one that was never made: nothing. */
+void arena_fini(struct arena *arena);
 
 /* The extent, and its address and charge; NULL when no free extent is large enough. */
 struct extent *arena_alloc(struct arena *arena, uint64_t bytes, uint64_t *ret_addr, uint64_t *ret_charge);

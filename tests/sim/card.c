@@ -1,50 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "card.h"
-#include "sim.h"
+#include "card_file.h"
 
-#define DEFAULT_BYTES (8ULL << 30)
-
-struct slot {
-	uint32_t pid; /* 0: free */
-	uint32_t pad;
-	uint64_t bytes;
-};
-
-struct card {
-	uint64_t magic; /* written last: a card without it is still being made */
-	uint64_t total;
-	uint64_t used; /* the sum over the slots; made anew when a holder of the lock died */
-	uint64_t sequence;
-	pthread_mutex_t lock;
-	struct slot slots[CARD_SLOTS];
-};
-
-#define CARD_MAGIC (0x7672616d73696d31ULL ^ sizeof(struct card))
-
-static struct card *card;
-static int card_fd = -1;
 static int card_error;
 static struct slot *mine;
 static pthread_once_t opened = PTHREAD_ONCE_INIT;
+
+static void open_once(void)
+{
+	card_error = file_open();
+}
+
+int card_open(void)
+{
+	pthread_once(&opened, open_once);
+	return card_error;
+}
+
+int card_gpus(void)
+{
+	return card_open() ? 0 : (int)card->gpus;
+}
+
+void card_uuid(int gpu, unsigned char *ret_bytes)
+{
+	memcpy(ret_bytes, "vramsim\0\0\0\0\0\0\0\0", CARD_UUID_BYTES);
+	ret_bytes[CARD_UUID_BYTES - 1] = gpu + 1;
+}
+
+void card_uuid_text(int gpu, char ret_text[48])
+{
+	unsigned char bytes[CARD_UUID_BYTES];
+	int len = snprintf(ret_text, 48, "GPU-");
+
+	card_uuid(gpu, bytes);
+	for (int i = 0; i < CARD_UUID_BYTES; i++) {
+		const char *dash = i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "";
+
+		len += snprintf(ret_text + len, 48 - len, "%s%02x", dash, bytes[i]);
+	}
+}
+
+uint64_t card_sequence(void)
+{
+	if (card_open())
+		return 0;
+	return __atomic_add_fetch(&card->sequence, 1, __ATOMIC_RELAXED);
+}
+
+int slot_index(const struct slot *slot)
+{
+	return slot - card->slots;
+}
 
 static struct flock slot_lock(const struct slot *slot, short type)
 {
 	return (struct flock) {
 		.l_type = type,
 		.l_whence = SEEK_SET,
-		.l_start = sizeof(struct card) + (slot - card->slots),
+		.l_start = sizeof(struct card) + slot_index(slot),
 		.l_len = 1,
 	};
 }
@@ -61,12 +80,16 @@ static bool slot_alive(const struct slot *slot)
 
 static void slot_drop(struct slot *slot)
 {
-	card->used -= slot->bytes;
-	slot->bytes = 0;
+	objects_leave(slot_index(slot));
+	for (int gpu = 0; gpu < CARD_GPUS; gpu++) {
+		card->used[gpu] -= slot->bytes[gpu];
+		slot->bytes[gpu] = 0;
+		slot->contexts[gpu] = 0;
+	}
 	slot->pid = 0;
 }
 
-static int sweep(void)
+int card_sweep(void)
 {
 	int alive = 0;
 
@@ -78,158 +101,8 @@ static int sweep(void)
 		else
 			slot_drop(slot);
 	}
+	objects_sweep();
 	return alive;
-}
-
-static void card_lock(void)
-{
-	if (pthread_mutex_lock(&card->lock) != EOWNERDEAD)
-		return;
-	/*
-	 * The holder was killed between a slot and the sum: the slots are right, each by itself.
-	 */
-	card->used = 0;
-	for (int i = 0; i < CARD_SLOTS; i++) {
-		if (!card->slots[i].pid)
-			card->slots[i].bytes = 0;
-		card->used += card->slots[i].bytes;
-	}
-	pthread_mutex_consistent(&card->lock);
-}
-
-static void card_unlock(void)
-{
-	pthread_mutex_unlock(&card->lock);
-}
-
-static void make_card(void)
-{
-	pthread_mutexattr_t attr;
-
-	memset(card, 0, sizeof(*card));
-	card->total = sim_env_bytes("VRAMSIM_BYTES", DEFAULT_BYTES);
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	pthread_mutex_init(&card->lock, &attr);
-	pthread_mutexattr_destroy(&attr);
-	card->magic = CARD_MAGIC;
-}
-
-/*
- * Existing files are opened without O_CREAT: in a sticky directory the kernel refuses that flag
- * even to root when the file belongs to another user, and a tracer started by sudo reads the card
- * of an ordinary user.
- */
-static int open_file(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-	if (fd >= 0)
-		(void)fchmod(fd, 0666);
-	return fd;
-}
-
-static int map_file(int fd)
-{
-	void *map;
-
-	if (ftruncate(fd, sizeof(struct card)))
-		return -errno;
-	map = mmap(NULL, sizeof(struct card), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	card_fd = fd;
-	card = map;
-	return 0;
-}
-
-/*
- * 0: @fd is locked and is the file at @path. A file of another layout is put aside, one replaced
- * meanwhile is let go.
- */
-static int claim_file(int fd, const char *path)
-{
-	struct stat file, named;
-
-	if (flock(fd, LOCK_EX) || fstat(fd, &file))
-		return -errno;
-	if (stat(path, &named) || named.st_ino != file.st_ino)
-		return -EAGAIN;
-	if (file.st_size == 0 || file.st_size == sizeof(struct card))
-		return 0;
-	unlink(path);
-	return -EAGAIN;
-}
-
-static int open_card(const char *path)
-{
-	int fd, err;
-
-	do {
-		fd = open_file(path);
-		if (fd < 0)
-			return -errno;
-		err = claim_file(fd, path);
-		if (err)
-			close(fd);
-	} while (err == -EAGAIN);
-	if (err)
-		return err;
-	err = map_file(fd);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	if (card->magic != CARD_MAGIC)
-		make_card();
-	flock(fd, LOCK_UN);
-	return 0;
-}
-
-static void open_once(void)
-{
-	const char *path = getenv("VRAMSIM_CARD");
-	char by_default[64];
-
-	if (!path) {
-		snprintf(by_default, sizeof(by_default), "/dev/shm/vramsim-%u", (unsigned int)getuid());
-		path = by_default;
-	}
-	card_error = open_card(path);
-	if (card_error)
-		return;
-	card_lock();
-	if (!sweep())
-		card->total = sim_env_bytes("VRAMSIM_BYTES", card->total);
-	card_unlock();
-}
-
-int card_open(void)
-{
-	pthread_once(&opened, open_once);
-	return card_error;
-}
-
-uint64_t card_sequence(void)
-{
-	if (card_open())
-		return 0;
-	return __atomic_add_fetch(&card->sequence, 1, __ATOMIC_RELAXED);
-}
-
-static int charge_locked(struct slot *slot, uint64_t bytes)
-{
-	if (bytes > card->total - card->used)
-		sweep();
-	if (bytes > card->total - card->used)
-		return -ENOMEM;
-	slot->bytes += bytes;
-	card->used += bytes;
-	return 0;
 }
 
 /*
@@ -239,7 +112,7 @@ static struct slot *find_slot(void)
 {
 	struct slot *found = NULL;
 
-	sweep();
+	card_sweep();
 	for (struct slot *slot = card->slots; slot < card->slots + CARD_SLOTS; slot++) {
 		if (slot->pid == (uint32_t)getpid())
 			slot_drop(slot);
@@ -249,105 +122,163 @@ static struct slot *find_slot(void)
 	return found;
 }
 
-static int join_locked(uint64_t context_bytes)
+struct slot *slot_mine(bool take)
 {
-	struct slot *slot = find_slot();
+	struct slot *slot;
 	struct flock lock;
-	int err;
 
+	if (mine || !take)
+		return mine;
+	slot = find_slot();
 	if (!slot)
-		return -EBUSY;
+		return NULL;
 	lock = slot_lock(slot, F_WRLCK);
 	if (fcntl(card_fd, F_SETLK, &lock))
-		return -errno;
-	slot->bytes = 0;
+		return NULL;
+	memset(slot->bytes, 0, sizeof(slot->bytes));
+	memset(slot->contexts, 0, sizeof(slot->contexts));
 	slot->pid = getpid();
-	err = charge_locked(slot, context_bytes);
-	if (err) {
-		slot->pid = 0;
-		return err;
-	}
 	mine = slot;
-	return 0;
+	return slot;
 }
 
-int card_join(uint64_t context_bytes)
+static bool slot_empty(const struct slot *slot)
 {
-	int err = card_open();
+	for (int gpu = 0; gpu < CARD_GPUS; gpu++) {
+		if (slot->bytes[gpu] || slot->contexts[gpu])
+			return false;
+	}
+	return !objects_any(slot_index(slot));
+}
 
-	if (err)
-		return err;
-	card_lock();
-	err = join_locked(context_bytes);
-	card_unlock();
-	return err;
+static void let_go(void)
+{
+	struct flock lock = slot_lock(mine, F_UNLCK);
+
+	slot_drop(mine);
+	fcntl(card_fd, F_SETLK, &lock);
+	mine = NULL;
+}
+
+void slot_release(void)
+{
+	if (mine && slot_empty(mine))
+		let_go();
 }
 
 void card_leave(void)
 {
-	struct flock lock;
-
 	if (!mine)
 		return;
 	card_lock();
-	slot_drop(mine);
-	lock = slot_lock(mine, F_UNLCK);
-	fcntl(card_fd, F_SETLK, &lock);
-	mine = NULL;
+	let_go();
 	card_unlock();
 }
 
-int card_charge(uint64_t bytes)
+/* What objects took on may be more than there is: a block whose owner has gone is rounded up to whole pages. */
+static uint64_t gpu_room(int gpu)
 {
-	int err;
-
-	if (!bytes)
-		return 0;
-	card_lock();
-	err = mine ? charge_locked(mine, bytes) : -ENOMEM;
-	card_unlock();
-	return err;
+	return card->used[gpu] < card->total ? card->total - card->used[gpu] : 0;
 }
 
-void card_refund(uint64_t bytes)
+static int charge_locked(int gpu, uint64_t bytes, int contexts)
 {
-	if (!bytes)
-		return;
-	card_lock();
-	if (mine) {
-		mine->bytes -= bytes;
-		card->used -= bytes;
+	struct slot *slot = slot_mine(true);
+
+	if (!slot)
+		return -EBUSY;
+	if (bytes > gpu_room(gpu))
+		card_sweep();
+	if (bytes > gpu_room(gpu)) {
+		slot_release();
+		return -ENOMEM;
 	}
-	card_unlock();
+	slot->contexts[gpu] += contexts;
+	slot->bytes[gpu] += bytes;
+	card->used[gpu] += bytes;
+	return 0;
 }
 
-int card_info(uint64_t *ret_total, uint64_t *ret_free)
+static void refund_locked(int gpu, uint64_t bytes, int contexts)
+{
+	if (!mine)
+		return;
+	mine->contexts[gpu] -= contexts;
+	mine->bytes[gpu] -= bytes;
+	card->used[gpu] -= bytes;
+	slot_release();
+}
+
+int card_begin_context(int gpu, uint64_t bytes)
 {
 	int err = card_open();
 
 	if (err)
 		return err;
 	card_lock();
-	sweep();
+	err = charge_locked(gpu, bytes, 1);
+	card_unlock();
+	return err;
+}
+
+void card_end_context(int gpu, uint64_t bytes)
+{
+	card_lock();
+	refund_locked(gpu, bytes, 1);
+	card_unlock();
+}
+
+int card_charge(int gpu, uint64_t bytes)
+{
+	int err;
+
+	if (!bytes || gpu == CARD_HOST)
+		return 0;
+	card_lock();
+	err = charge_locked(gpu, bytes, 0);
+	card_unlock();
+	return err;
+}
+
+void card_refund(int gpu, uint64_t bytes)
+{
+	if (!bytes || gpu == CARD_HOST)
+		return;
+	card_lock();
+	refund_locked(gpu, bytes, 0);
+	card_unlock();
+}
+
+int card_info(int gpu, uint64_t *ret_total, uint64_t *ret_free)
+{
+	int err = card_open();
+
+	if (err)
+		return err;
+	card_lock();
+	card_sweep();
 	*ret_total = card->total;
-	*ret_free = card->total - card->used;
+	*ret_free = gpu_room(gpu);
 	card_unlock();
 	return 0;
 }
 
-int card_processes(struct card_process *entries, int max)
+int card_processes(int gpu, struct card_process *entries, int max)
 {
 	int count = 0, err = card_open();
 
 	if (err)
 		return err;
 	card_lock();
-	sweep();
-	for (struct slot *slot = card->slots; slot < card->slots + CARD_SLOTS; slot++) {
-		if (!slot->pid)
+	card_sweep();
+	for (int i = 0; i < CARD_SLOTS; i++) {
+		const struct slot *slot = &card->slots[i];
+		uint64_t bytes = slot->pid ? slot->bytes[gpu] + objects_owned(i, gpu) : 0;
+
+		if (!slot->pid || (!bytes && !slot->contexts[gpu]))
 			continue;
 		if (count < max)
-			entries[count] = (struct card_process) { .pid = slot->pid, .bytes = slot->bytes };
+			entries[count] = (struct card_process) { .pid = slot->pid, .bytes = bytes };
 		count++;
 	}
 	card_unlock();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* How the runtime finds the driver's calls, and the names of its errors. */
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,7 +45,25 @@ SIM_EXPORT CUresult cuGetErrorString(CUresult number, const char **text)
 }
 
 /* Of several versions of a call the newest that there is. */
-static const char *const suffixes[] = { "_v2", "" };
+static const char *const suffixes[] = { "_v4", "_v2", "" };
+
+/* Calls whose plain version the runtime asks for, by a version number from before the newer one. */
+static const struct {
+	const char *symbol;
+	int newer;
+} plain[] = {
+	{ "cuDevicePrimaryCtxReset", 11000 },
+	{ "cuDeviceGetUuid", 11040 },
+};
+
+static bool wants_plain(const char *symbol, int version)
+{
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		if (!strcmp(symbol, plain[i].symbol))
+			return version < plain[i].newer;
+	}
+	return false;
+}
 
 static void *find_version(void *library, const char *symbol, const char *twin)
 {
@@ -58,11 +77,7 @@ static void *find_version(void *library, const char *symbol, const char *twin)
 	return fn;
 }
 
-/*
- * The address is the exported function's own, so that a probe there sees calls that were resolved
- * this way. The one call whose plain version the runtime asks for by an old version number is the
- * reset.
- */
+/* The address is the exported function's own, so that a probe there sees calls that were resolved this way. */
 SIM_EXPORT CUresult cuGetProcAddress_v2(const char *symbol, void **fn, int version, cuuint64_t flags,
 					CUdriverProcAddressQueryResult *status)
 {
@@ -73,7 +88,7 @@ SIM_EXPORT CUresult cuGetProcAddress_v2(const char *symbol, void **fn, int versi
 	*fn = NULL;
 	if (flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM)
 		*fn = find_version(library, symbol, "_ptsz");
-	if (!*fn && version < 11000 && !strcmp(symbol, "cuDevicePrimaryCtxReset"))
+	if (!*fn && wants_plain(symbol, version))
 		*fn = dlsym(library, symbol);
 	if (!*fn)
 		*fn = find_version(library, symbol, "");

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The rest of the runtime: device, streams, pools, what a pointer is, the names of errors. */
-#include <stdint.h>
+/* The rest of the runtime: devices, what a pointer is, the names of errors. */
 #include <string.h>
 
-#include "cudart_driver.h"
-#include "sim.h"
-
-_Static_assert(sizeof(struct cudaMemPoolProps) == sizeof(CUmemPoolProps), "handed to the driver as it is");
+#include "cudart_call.h"
 
 struct error {
 	int number;
@@ -66,13 +62,11 @@ SIM_EXPORT cudaError_t cudaGetDeviceCount(int *count)
 
 SIM_EXPORT cudaError_t cudaSetDevice(int device)
 {
-	cudaError_t error = driver_open();
+	struct truth truth = truth_enter("cudaSetDevice");
+	cudaError_t error = (cudaError_t)fault_code(truth.call);
 
-	if (!error && device != 0)
-		error = cudaErrorInvalidDevice;
-	if (!error)
-		error = driver_ready();
-	return driver_last_error(error);
+	truth.addr = (unsigned int)device;
+	return call_end(&truth, error ?: driver_set_device(device));
 }
 
 SIM_EXPORT cudaError_t cudaGetDevice(int *device)
@@ -80,110 +74,39 @@ SIM_EXPORT cudaError_t cudaGetDevice(int *device)
 	cudaError_t error = driver_open();
 
 	if (!error)
-		*device = 0;
+		*device = driver_device();
 	return driver_last_error(error);
 }
 
 SIM_EXPORT cudaError_t cudaDeviceSynchronize(void)
 {
-	cudaError_t error = driver_ready();
-
-	if (!error)
-		error = (cudaError_t)driver.ctx_synchronize();
-	return driver_last_error(error);
+	return driver_last_error(driver_ready() ?: (cudaError_t)driver.ctx_synchronize());
 }
 
 SIM_EXPORT cudaError_t cudaDeviceReset(void)
 {
-	return driver_last_error(driver_reset());
+	struct truth truth = truth_enter("cudaDeviceReset");
+	cudaError_t error = (cudaError_t)fault_code(truth.call);
+
+	return call_end(&truth, error ?: driver_reset());
 }
 
 SIM_EXPORT cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
 {
-	cudaError_t error = driver_ready();
-
-	if (!error)
-		error = (cudaError_t)driver.mem_get_info(free, total);
-	return driver_last_error(error);
+	return driver_last_error(driver_ready() ?: (cudaError_t)driver.mem_get_info(free, total));
 }
 
-SIM_EXPORT cudaError_t cudaStreamCreate(cudaStream_t *stream)
+SIM_EXPORT cudaError_t cudaDeviceCanAccessPeer(int *can, int device, int peer)
 {
-	cudaError_t error = driver_ready();
-
-	if (!error)
-		error = (cudaError_t)driver.stream_create(stream, 0);
-	return driver_last_error(error);
+	return driver_last_error(driver_ready() ?: (cudaError_t)driver.device_can_access_peer(can, device, peer));
 }
 
-SIM_EXPORT cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags)
+SIM_EXPORT cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned int flags)
 {
-	cudaError_t error = driver_ready();
+	CUcontext context;
+	cudaError_t error = driver_ready_peer(peer, &context);
 
-	if (!error)
-		error = (cudaError_t)driver.stream_create(stream, flags);
-	return driver_last_error(error);
-}
-
-SIM_EXPORT cudaError_t cudaStreamDestroy(cudaStream_t stream)
-{
-	cudaError_t error = driver_ready();
-
-	if (!error)
-		error = (cudaError_t)driver.stream_destroy(stream);
-	return driver_last_error(error);
-}
-
-SIM_EXPORT cudaError_t cudaStreamSynchronize(cudaStream_t stream)
-{
-	cudaError_t error = driver_ready();
-
-	if (!error)
-		error = (cudaError_t)driver.stream_synchronize(stream);
-	return driver_last_error(error);
-}
-
-cudaError_t cudaStreamSynchronize_ptsz(cudaStream_t stream);
-
-SIM_EXPORT cudaError_t cudaStreamSynchronize_ptsz(cudaStream_t stream)
-{
-	cudaError_t error = driver_ready();
-
-	if (!error)
-		error = (cudaError_t)driver.stream_synchronize_ptsz(stream);
-	return driver_last_error(error);
-}
-
-SIM_EXPORT cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int device)
-{
-	cudaError_t error = driver_open();
-
-	if (!error)
-		error = (cudaError_t)driver.device_get_default_pool(pool, device);
-	return driver_last_error(error);
-}
-
-SIM_EXPORT cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const struct cudaMemPoolProps *props)
-{
-	cudaError_t error = driver_open();
-	CUmemPoolProps copy;
-
-	if (!error && !props)
-		error = cudaErrorInvalidValue;
-	if (!error) {
-		memcpy(&copy, props, sizeof(copy));
-		error = (cudaError_t)driver.pool_create(pool, &copy);
-	}
-	return driver_last_error(error);
-}
-
-SIM_EXPORT cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
-{
-	cudaError_t error = driver_open();
-
-	if (!error)
-		error = (cudaError_t)driver.pool_destroy(pool);
-	return driver_last_error(error);
+	return driver_last_error(error ?: (cudaError_t)driver.ctx_enable_peer(context, flags));
 }
 
 static cudaError_t describe(struct cudaPointerAttributes *attributes, CUdeviceptr addr)

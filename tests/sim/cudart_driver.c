@@ -16,49 +16,59 @@ struct symbol {
 
 struct driver driver;
 
+#define DEVICES_MAX 16 /* more than any simulated machine has */
+
 #define PLAIN CU_GET_PROC_ADDRESS_LEGACY_STREAM
 #define TWIN CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM
 
+/* The name is the symbol as written, not what a macro of cuda.h makes of it. */
 static const struct symbol symbols[] = {
-	{ "cuInit", 13000, PLAIN, &driver.init },
-	{ "cuDriverGetVersion", 13000, PLAIN, &driver.driver_get_version },
-	{ "cuGetExportTable", 13000, PLAIN, &driver.get_export_table },
-	{ "cuDeviceGetCount", 13000, PLAIN, &driver.device_get_count },
-	{ "cuDevicePrimaryCtxRetain", 13000, PLAIN, &driver.primary_ctx_retain },
-	{ "cuDevicePrimaryCtxReset", 7000, PLAIN, &driver.primary_ctx_reset },
-	{ "cuCtxSetCurrent", 13000, PLAIN, &driver.ctx_set_current },
-	{ "cuCtxSynchronize", 13000, PLAIN, &driver.ctx_synchronize },
-	{ "cuMemGetInfo", 13000, PLAIN, &driver.mem_get_info },
-	{ "cuMemAlloc", 13000, PLAIN, &driver.mem_alloc },
-	{ "cuMemAllocPitch", 13000, PLAIN, &driver.mem_alloc_pitch },
-	{ "cuMemAllocManaged", 13000, PLAIN, &driver.mem_alloc_managed },
-	{ "cuMemHostAlloc", 13000, PLAIN, &driver.mem_host_alloc },
-	{ "cuMemAllocAsync", 13000, PLAIN, &driver.mem_alloc_async },
-	{ "cuMemAllocAsync", 13000, TWIN, &driver.mem_alloc_async_ptsz },
-	{ "cuMemAllocFromPoolAsync", 13000, PLAIN, &driver.mem_alloc_from_pool },
-	{ "cuMemAllocFromPoolAsync", 13000, TWIN, &driver.mem_alloc_from_pool_ptsz },
-	{ "cuMemFree", 13000, PLAIN, &driver.mem_free },
-	{ "cuMemFreeHost", 13000, PLAIN, &driver.mem_free_host },
-	{ "cuMemFreeAsync", 13000, PLAIN, &driver.mem_free_async },
-	{ "cuMemFreeAsync", 13000, TWIN, &driver.mem_free_async_ptsz },
-	{ "cuStreamCreate", 13000, PLAIN, &driver.stream_create },
-	{ "cuStreamDestroy", 13000, PLAIN, &driver.stream_destroy },
-	{ "cuStreamSynchronize", 13000, PLAIN, &driver.stream_synchronize },
-	{ "cuStreamSynchronize", 13000, TWIN, &driver.stream_synchronize_ptsz },
-	{ "cuDeviceGetDefaultMemPool", 13000, PLAIN, &driver.device_get_default_pool },
-	{ "cuMemPoolCreate", 13000, PLAIN, &driver.pool_create },
-	{ "cuMemPoolDestroy", 13000, PLAIN, &driver.pool_destroy },
-	{ "cuPointerGetAttributes", 13000, PLAIN, &driver.pointer_get_attributes },
+#define CALL(member, symbol, version, flags) { #symbol, version, flags, &driver.member },
+#include "cudart_calls.def"
+#undef CALL
+};
+
+/* Of the driver's private table, see cuda_context.c. */
+struct private_calls {
+	CUresult (*primary)(CUcontext *ctx);
+	CUresult (*primary_of)(CUcontext *ctx, CUdevice device);
+};
+
+struct device {
+	CUcontext primary;
+	bool retained;
 };
 
 static pthread_once_t opened = PTHREAD_ONCE_INIT;
 static cudaError_t open_error = cudaErrorInsufficientDriver;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned long generation; /* of the context: counts its makings and its resets */
-static bool retained;
+static struct device devices[DEVICES_MAX];
+static int device_count;
+static unsigned long generation = 1; /* counts the resets */
+static _Thread_local int thread_device;
+static _Thread_local CUcontext thread_context; /* current, when the thread was last found ready */
 static _Thread_local unsigned long thread_generation;
-static _Thread_local bool thread_current;
 static _Thread_local cudaError_t last_error;
+
+/* The runtime asks each device who it is, before anything else. */
+static CUresult look_at_devices(void)
+{
+	const struct private_calls *calls;
+	CUresult result = driver.get_export_table((const void **)&calls, NULL);
+	CUuuid uuid;
+	int count;
+
+	if (!result)
+		result = driver.device_get_count(&count);
+	if (result)
+		return result;
+	device_count = count < DEVICES_MAX ? count : DEVICES_MAX;
+	for (int i = 0; i < device_count && !result; i++) {
+		driver.device_get_uuid(&uuid, i);
+		result = calls->primary_of(&devices[i].primary, i);
+	}
+	return result;
+}
 
 static void open_driver(void)
 {
@@ -78,6 +88,8 @@ static void open_driver(void)
 			return;
 	}
 	open_error = (cudaError_t)driver.init(0);
+	if (!open_error)
+		open_error = (cudaError_t)look_at_devices();
 }
 
 static void in_child(void)
@@ -99,53 +111,107 @@ cudaError_t driver_open(void)
 	return open_error;
 }
 
-/* A thread keeps the context current over a reset: it is the same handle. */
-static CUresult make_current(void)
+/* With the lock. */
+static CUresult retain(struct device *device)
 {
-	CUresult (*const *calls)(CUcontext * ctx);
 	CUcontext context;
 	CUresult result;
 
-	if (thread_current)
+	if (device->retained)
 		return CUDA_SUCCESS;
-	result = driver.get_export_table((const void **)&calls, NULL);
-	if (!result)
-		result = calls[0](&context);
-	if (!result)
-		result = driver.ctx_set_current(context);
-	thread_current = !result;
+	result = driver.primary_ctx_retain(&context, device - devices);
+	device->retained = !result;
 	return result;
 }
 
-static CUresult retain(void)
+/* A context is made current before it is retained (measured). */
+static CUresult make_current(CUcontext *ret_context)
 {
-	CUcontext context;
-	CUresult result;
+	unsigned int version;
 
-	if (retained)
-		return CUDA_SUCCESS;
-	result = driver.primary_ctx_retain(&context, 0);
+	*ret_context = devices[thread_device].primary;
+	if (devices[thread_device].retained)
+		driver.ctx_get_api_version(*ret_context, &version);
+	return driver.ctx_set_current(*ret_context);
+}
+
+static struct device *find_device(CUcontext context)
+{
+	for (int i = 0; i < device_count; i++) {
+		if (devices[i].primary == context)
+			return &devices[i];
+	}
+	return NULL; /* a context that the program made itself */
+}
+
+static CUresult get_ready(CUcontext context)
+{
+	struct device *device;
+	CUresult result = CUDA_SUCCESS;
+
+	if (!context)
+		result = make_current(&context);
+	device = find_device(context);
+	if (!result && device)
+		result = retain(device);
 	if (result)
 		return result;
-	retained = true;
-	__atomic_add_fetch(&generation, 1, __ATOMIC_RELEASE);
+	thread_context = context;
+	thread_generation = generation;
 	return CUDA_SUCCESS;
 }
 
-/* The quick way out is a comparison, as every call comes through here. */
+/* The quick way out is two comparisons, as every call comes through here. A thread keeps its context over a reset: it is the same handle. */
 cudaError_t driver_ready(void)
 {
 	cudaError_t error = driver_open();
-	unsigned long now = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+	CUcontext current;
 
-	if (error || (now && thread_generation == now))
+	if (error)
+		return error;
+	error = (cudaError_t)driver.ctx_get_current(&current);
+	if (error || (current && current == thread_context &&
+		      thread_generation == __atomic_load_n(&generation, __ATOMIC_ACQUIRE)))
 		return error;
 	pthread_mutex_lock(&lock);
-	error = (cudaError_t)make_current();
-	if (!error)
-		error = (cudaError_t)retain();
-	if (!error)
-		thread_generation = generation;
+	error = (cudaError_t)get_ready(current);
+	pthread_mutex_unlock(&lock);
+	return error;
+}
+
+int driver_device(void)
+{
+	CUdevice device;
+
+	return driver.ctx_get_device(&device) ? thread_device : device;
+}
+
+cudaError_t driver_set_device(int device)
+{
+	cudaError_t error = driver_open();
+
+	if (!error && (device < 0 || device >= device_count))
+		error = cudaErrorInvalidDevice;
+	if (error)
+		return error;
+	thread_device = device;
+	pthread_mutex_lock(&lock);
+	error = (cudaError_t)get_ready(NULL);
+	pthread_mutex_unlock(&lock);
+	return error;
+}
+
+cudaError_t driver_ready_peer(int device, CUcontext *ret_ctx)
+{
+	cudaError_t error = driver_ready();
+
+	if (!error && (device < 0 || device >= device_count))
+		error = cudaErrorInvalidDevice;
+	if (error)
+		return error;
+	*ret_ctx = devices[device].primary;
+	pthread_mutex_lock(&lock);
+	error = (cudaError_t)retain(&devices[device]);
 	pthread_mutex_unlock(&lock);
 	return error;
 }
@@ -153,13 +219,17 @@ cudaError_t driver_ready(void)
 cudaError_t driver_reset(void)
 {
 	cudaError_t error = driver_open();
+	unsigned int version;
+	int device;
 
 	if (error)
 		return error;
+	device = driver_device();
 	pthread_mutex_lock(&lock);
-	error = (cudaError_t)driver.primary_ctx_reset(0);
-	retained = false;
-	thread_generation = 0;
+	if (devices[device].retained)
+		driver.ctx_get_api_version(devices[device].primary, &version);
+	error = (cudaError_t)driver.primary_ctx_reset(device);
+	devices[device].retained = false;
 	/* The other threads must come to driver_ready's lock too. */
 	__atomic_add_fetch(&generation, 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&lock);

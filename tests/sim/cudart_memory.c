@@ -5,22 +5,16 @@
  * call by call.
  */
 #include <stdbool.h>
-#include <stdint.h>
 
-#include "cudart_driver.h"
-#include "fault.h"
-#include "sim.h"
-#include "truth.h"
+#include "cudart_call.h"
 
 /* The size of an element that the runtime asks a pitched row to be aligned for. */
 #define PITCH_ELEMENT 4
 
 static cudaError_t begin(struct truth *truth, size_t bytes)
 {
-	cudaError_t error = (cudaError_t)fault_code(truth->call);
-
 	truth->bytes = bytes;
-	return error ? error : driver_ready();
+	return call_begin(truth);
 }
 
 /* Stream-ordered calls go to the driver first, and see to a context only when it says that there is none. */
@@ -39,11 +33,6 @@ static bool again(CUresult result, cudaError_t *error)
 		return false;
 	*error = driver_ready();
 	return !*error;
-}
-
-static cudaError_t end(const struct truth *truth, cudaError_t error)
-{
-	return driver_last_error((cudaError_t)truth_leave(truth, error));
 }
 
 /* Nothing was asked for and nothing is had: a success with no call of the driver. */
@@ -95,7 +84,7 @@ SIM_EXPORT cudaError_t cudaMalloc(void **ptr, size_t size)
 		error = nest();
 	if (!error)
 		error = alloc_device(&truth, ptr, size);
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 static cudaError_t alloc_pitch(struct truth *truth, void **ptr, size_t *pitch, size_t width, size_t height)
@@ -123,7 +112,7 @@ SIM_EXPORT cudaError_t cudaMallocPitch(void **ptr, size_t *pitch, size_t width, 
 
 	if (!error)
 		error = alloc_pitch(&truth, ptr, pitch, width, height);
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 SIM_EXPORT cudaError_t cudaMalloc3D(struct cudaPitchedPtr *pitched, struct cudaExtent extent)
@@ -139,7 +128,7 @@ SIM_EXPORT cudaError_t cudaMalloc3D(struct cudaPitchedPtr *pitched, struct cudaE
 		error = alloc_pitch(&truth, &ptr, &pitch, extent.width, rows);
 	if (!error)
 		*pitched = (struct cudaPitchedPtr) { ptr, pitch, extent.width, extent.height };
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 static cudaError_t alloc_managed(struct truth *truth, void **ptr, size_t size, unsigned int flags)
@@ -158,7 +147,7 @@ SIM_EXPORT cudaError_t cudaMallocManaged(void **ptr, size_t size, unsigned int f
 
 	if (!error)
 		error = alloc_managed(&truth, ptr, size, flags);
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 static cudaError_t alloc_host(struct truth *truth, void **ptr, size_t size, unsigned int flags)
@@ -175,7 +164,7 @@ SIM_EXPORT cudaError_t cudaMallocHost(void **ptr, size_t size)
 
 	if (!error)
 		error = alloc_host(&truth, ptr, size, 0);
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 SIM_EXPORT cudaError_t cudaHostAlloc(void **ptr, size_t size, unsigned int flags)
@@ -185,7 +174,7 @@ SIM_EXPORT cudaError_t cudaHostAlloc(void **ptr, size_t size, unsigned int flags
 
 	if (!error)
 		error = alloc_host(&truth, ptr, size, flags);
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 /* What is to be freed, NULL too, is the driver's to judge. */
@@ -197,7 +186,7 @@ SIM_EXPORT cudaError_t cudaFree(void *ptr)
 	truth.addr = (uintptr_t)ptr;
 	if (!error)
 		error = (cudaError_t)driver.mem_free(truth.addr);
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 SIM_EXPORT cudaError_t cudaFreeHost(void *ptr)
@@ -208,7 +197,7 @@ SIM_EXPORT cudaError_t cudaFreeHost(void *ptr)
 	truth.addr = (uintptr_t)ptr;
 	if (!error)
 		error = (cudaError_t)driver.mem_free_host(ptr);
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 SIM_EXPORT cudaError_t cudaMallocAsync(void **ptr, size_t size, cudaStream_t stream)
@@ -220,7 +209,7 @@ SIM_EXPORT cudaError_t cudaMallocAsync(void **ptr, size_t size, cudaStream_t str
 		error = answer(&truth, ptr, driver.mem_alloc_async(as_number(ptr), size, stream));
 	if (again((CUresult)error, &error))
 		error = answer(&truth, ptr, driver.mem_alloc_async(as_number(ptr), size, stream));
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 cudaError_t cudaMallocAsync_ptsz(void **ptr, size_t size, cudaStream_t stream);
@@ -234,7 +223,7 @@ SIM_EXPORT cudaError_t cudaMallocAsync_ptsz(void **ptr, size_t size, cudaStream_
 		error = answer(&truth, ptr, driver.mem_alloc_async_ptsz(as_number(ptr), size, stream));
 	if (again((CUresult)error, &error))
 		error = answer(&truth, ptr, driver.mem_alloc_async_ptsz(as_number(ptr), size, stream));
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 SIM_EXPORT cudaError_t cudaMallocFromPoolAsync(void **ptr, size_t size, cudaMemPool_t pool, cudaStream_t stream)
@@ -245,7 +234,7 @@ SIM_EXPORT cudaError_t cudaMallocFromPoolAsync(void **ptr, size_t size, cudaMemP
 
 	if (!error)
 		error = answer(&truth, ptr, driver.mem_alloc_from_pool(addr, size, pool, stream));
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 cudaError_t cudaMallocFromPoolAsync_ptsz(void **ptr, size_t size, cudaMemPool_t pool, cudaStream_t stream);
@@ -258,7 +247,7 @@ SIM_EXPORT cudaError_t cudaMallocFromPoolAsync_ptsz(void **ptr, size_t size, cud
 
 	if (!error)
 		error = answer(&truth, ptr, driver.mem_alloc_from_pool_ptsz(addr, size, pool, stream));
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 SIM_EXPORT cudaError_t cudaFreeAsync(void *ptr, cudaStream_t stream)
@@ -269,7 +258,7 @@ SIM_EXPORT cudaError_t cudaFreeAsync(void *ptr, cudaStream_t stream)
 	truth.addr = (uintptr_t)ptr;
 	if (!error)
 		error = (cudaError_t)driver.mem_free_async(truth.addr, stream);
-	return end(&truth, error);
+	return call_end(&truth, error);
 }
 
 cudaError_t cudaFreeAsync_ptsz(void *ptr, cudaStream_t stream);
@@ -282,5 +271,29 @@ SIM_EXPORT cudaError_t cudaFreeAsync_ptsz(void *ptr, cudaStream_t stream)
 	truth.addr = (uintptr_t)ptr;
 	if (!error)
 		error = (cudaError_t)driver.mem_free_async_ptsz(truth.addr, stream);
-	return end(&truth, error);
+	return call_end(&truth, error);
+}
+
+SIM_EXPORT cudaError_t cudaHostRegister(void *ptr, size_t size, unsigned int flags)
+{
+	struct truth truth = truth_enter("cudaHostRegister");
+	cudaError_t error = begin(&truth, size);
+
+	truth.addr = (uintptr_t)ptr;
+	return call_end(&truth, error ?: (cudaError_t)driver.mem_host_register(ptr, size, flags));
+}
+
+SIM_EXPORT cudaError_t cudaHostUnregister(void *ptr)
+{
+	struct truth truth = truth_enter("cudaHostUnregister");
+	cudaError_t error = begin(&truth, 0);
+
+	truth.addr = (uintptr_t)ptr;
+	return call_end(&truth, error ?: (cudaError_t)driver.mem_host_unregister(ptr));
+}
+
+SIM_EXPORT cudaError_t cudaMemset(void *ptr, int value, size_t count)
+{
+	return driver_last_error(driver_ready()
+					 ?: (cudaError_t)driver.mem_set((uintptr_t)ptr, (unsigned char)value, count));
 }

@@ -36,8 +36,8 @@ struct process_info {
 	unsigned int gpu_instance_id, compute_instance_id;
 };
 
-static int users;   /* nvmlInit_v2 less nvmlShutdown */
-static char device; /* its address is the handle */
+static int users;		/* nvmlInit_v2 less nvmlShutdown */
+static char devices[CARD_GPUS]; /* the address of one is its handle */
 
 int nvmlInit_v2(void);
 int nvmlInitWithFlags(unsigned int flags);
@@ -94,11 +94,27 @@ SIM_EXPORT const char *nvmlErrorString(int error)
 	}
 }
 
-static int check(const void *handle, const void *out)
+static int check_users(const void *out)
 {
 	if (!users)
 		return NVML_ERROR_UNINITIALIZED;
-	return handle == &device && out ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT;
+	return out ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT;
+}
+
+/* The GPUs in the order of the bus, whatever a program is made to see. */
+static int check(const void *handle, const void *out, int *ret_gpu)
+{
+	int error = check_users(out);
+
+	if (error)
+		return error;
+	for (int gpu = 0; gpu < card_gpus(); gpu++) {
+		if (handle == &devices[gpu]) {
+			*ret_gpu = gpu;
+			return NVML_SUCCESS;
+		}
+	}
+	return NVML_ERROR_INVALID_ARGUMENT;
 }
 
 static int give_text(const char *from, char *text, unsigned int length)
@@ -111,7 +127,7 @@ static int give_text(const char *from, char *text, unsigned int length)
 
 SIM_EXPORT int nvmlSystemGetDriverVersion(char *text, unsigned int length)
 {
-	int error = check(&device, text);
+	int error = check_users(text);
 
 	return error ? error : give_text(DRIVER_VERSION, text, length);
 }
@@ -126,77 +142,86 @@ SIM_EXPORT int nvmlSystemGetCudaDriverVersion_v2(int *version)
 
 SIM_EXPORT int nvmlDeviceGetCount_v2(unsigned int *count)
 {
-	int error = check(&device, count);
+	int error = check_users(count);
 
 	if (!error)
-		*count = 1;
+		*count = card_gpus();
 	return error;
 }
 
 SIM_EXPORT int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **handle)
 {
-	int error = check(&device, handle);
+	int error = check_users(handle);
 
 	if (error)
 		return error;
-	if (index)
+	if (index >= (unsigned int)card_gpus())
 		return NVML_ERROR_INVALID_ARGUMENT;
-	*handle = &device;
+	*handle = &devices[index];
 	return NVML_SUCCESS;
 }
 
 SIM_EXPORT int nvmlDeviceGetHandleByUUID(const char *uuid, void **handle)
 {
-	int error = check(&device, handle);
+	int error = check_users(handle);
+	char text[48];
 
 	if (error)
 		return error;
-	if (!uuid || strcmp(uuid, CARD_UUID))
-		return NVML_ERROR_INVALID_ARGUMENT;
-	*handle = &device;
-	return NVML_SUCCESS;
+	for (int gpu = 0; uuid && gpu < card_gpus(); gpu++) {
+		card_uuid_text(gpu, text);
+		if (strcmp(uuid, text))
+			continue;
+		*handle = &devices[gpu];
+		return NVML_SUCCESS;
+	}
+	return NVML_ERROR_INVALID_ARGUMENT;
 }
 
 SIM_EXPORT int nvmlDeviceGetIndex(void *handle, unsigned int *index)
 {
-	int error = check(handle, index);
+	int gpu, error = check(handle, index, &gpu);
 
 	if (!error)
-		*index = 0;
+		*index = gpu;
 	return error;
 }
 
 SIM_EXPORT int nvmlDeviceGetMinorNumber(void *handle, unsigned int *minor)
 {
-	int error = check(handle, minor);
+	int gpu, error = check(handle, minor, &gpu);
 
 	if (!error)
-		*minor = 0;
+		*minor = gpu;
 	return error;
 }
 
 SIM_EXPORT int nvmlDeviceGetUUID(void *handle, char *text, unsigned int length)
 {
-	int error = check(handle, text);
+	int gpu, error = check(handle, text, &gpu);
+	char uuid[48];
 
-	return error ? error : give_text(CARD_UUID, text, length);
+	if (error)
+		return error;
+	card_uuid_text(gpu, uuid);
+	return give_text(uuid, text, length);
 }
 
 SIM_EXPORT int nvmlDeviceGetName(void *handle, char *text, unsigned int length)
 {
-	int error = check(handle, text);
+	int gpu, error = check(handle, text, &gpu);
 
 	return error ? error : give_text(CARD_NAME, text, length);
 }
 
 SIM_EXPORT int nvmlDeviceGetMemoryInfo(void *handle, struct memory *memory)
 {
-	int error = check(handle, memory);
+	int gpu, error = check(handle, memory, &gpu);
 	uint64_t total, unused;
 
 	if (error)
 		return error;
-	if (card_info(&total, &unused))
+	if (card_info(gpu, &total, &unused))
 		return NVML_ERROR_UNKNOWN;
 	*memory = (struct memory) { .total = total, .free = unused, .used = total - unused };
 	return NVML_SUCCESS;
@@ -204,14 +229,14 @@ SIM_EXPORT int nvmlDeviceGetMemoryInfo(void *handle, struct memory *memory)
 
 SIM_EXPORT int nvmlDeviceGetMemoryInfo_v2(void *handle, struct memory_v2 *memory)
 {
-	int error = check(handle, memory);
+	int gpu, error = check(handle, memory, &gpu);
 	uint64_t total, unused;
 
 	if (error)
 		return error;
 	if (memory->version != MEMORY_V2)
 		return NVML_ERROR_INVALID_ARGUMENT;
-	if (card_info(&total, &unused))
+	if (card_info(gpu, &total, &unused))
 		return NVML_ERROR_UNKNOWN;
 	*memory = (struct memory_v2) { .version = MEMORY_V2, .total = total, .free = unused, .used = total - unused };
 	return NVML_SUCCESS;
@@ -220,12 +245,12 @@ SIM_EXPORT int nvmlDeviceGetMemoryInfo_v2(void *handle, struct memory_v2 *memory
 SIM_EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned int *count, struct process_info *infos)
 {
 	struct card_process entries[CARD_SLOTS];
-	int error = check(handle, count), found;
+	int gpu, error = check(handle, count, &gpu), found;
 	unsigned int room;
 
 	if (error)
 		return error;
-	found = card_processes(entries, CARD_SLOTS);
+	found = card_processes(gpu, entries, CARD_SLOTS);
 	if (found < 0)
 		return NVML_ERROR_UNKNOWN;
 	room = *count;

@@ -16,9 +16,12 @@ SIM_CFLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -fPIC -fvisibility=hidden -pthread \
 SIM_LDFLAGS := -shared -pthread -Wl,--build-id=sha1 -Wl,-z,defs -Wl,-Bsymbolic -Wl,-s \
 	-Wl,-rpath,'$$ORIGIN'
 
-sim_books := card env
-sim_cuda := cuda_context cuda_memory cuda_device cuda_symbols block arena truth fault $(sim_books)
-sim_cudart := cudart_driver cudart_memory cudart_device truth fault $(sim_books)
+sim_books := card card_file card_object env
+sim_cuda := cuda_context cuda_current cuda_visible cuda_device cuda_pointer cuda_symbols cuda_module \
+	cuda_memory cuda_async cuda_managed cuda_array cuda_vmm cuda_ipc cuda_external cuda_pool cuda_pool_share \
+	cuda_stream cuda_capture cuda_graph block pool vmm graph arena truth fault $(sim_books)
+sim_cudart := cudart_driver cudart_device cudart_memory cudart_managed cudart_array cudart_stream cudart_graph \
+	cudart_pool cudart_share truth fault $(sim_books)
 sim_nvml := nvml $(sim_books)
 
 sim_libs := $(addprefix $(sim_out)/,libcuda.so.1 libcuda.so libcudart.so.13 libcudart.so \
@@ -60,7 +63,15 @@ $(sim_out)/libcuda.so $(sim_out)/libnvidia-ml.so: %: %.1
 $(sim_out)/libcudart.so: $(sim_out)/libcudart.so.13
 	$(Q)ln -sf $(<F) $@
 
-$(sim_out)/checked: $(sim_libs) $(sim_dir)/check-prologue include/vramtrace/probes.def
+$(sim_out)/check_driver: $(sim_dir)/check_driver.c $(sim_headers) $(sim_libs)
+	$(call say,SIMCC)
+	$(Q)$(CC) $(SIM_CFLAGS) $< -L$(sim_out) -lcuda -lnvidia-ml -Wl,-rpath,'$$ORIGIN' -o $@
+
+$(sim_out)/checked: $(sim_libs) $(sim_out)/check_driver $(sim_dir)/check-prologue include/vramtrace/probes.def
 	$(call say,CHECK)
 	$(Q)$(sim_dir)/check-prologue include/vramtrace/probes.def $(sim_out)
+	$(Q)rm -f $(sim_out)/check.card*
+	$(Q)env -u VRAMSIM_LOG -u VRAMSIM_FAIL -u VRAMSIM_CONTEXT_BYTES VRAMSIM_CARD=$(abspath $(sim_out))/check.card \
+		VRAMSIM_GPUS=4 VRAMSIM_BYTES=8G VRAMSIM_FASTEST=3,1,0,2 timeout 60 $(sim_out)/check_driver
+	$(Q)rm -f $(sim_out)/check.card*
 	$(Q)touch $@

@@ -33,6 +33,7 @@ static char folder[] = "/tmp/attach-XXXXXX";
 static char source_path[64], library_path[64];
 static struct reader *reader;
 static size_t ring_bytes = RING_BYTES;
+static bool runtime_only;
 static const char *unable; /* why nothing here can run */
 
 static inline int set_up(void **state)
@@ -66,6 +67,7 @@ static inline struct attach *load_with(bool listed_only, unsigned int without, u
 		.listed_only = listed_only,
 		.follow = true,
 		.own_tgid = (uint32_t)getpid(),
+		.runtime_only = runtime_only,
 		.ring_bytes = ring_bytes,
 		.without = without,
 		.map_entries = map_entries,

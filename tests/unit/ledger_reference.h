@@ -26,7 +26,7 @@ struct ref {
 	bool known, ended, has_cuda, lossy;
 	struct ref_block blocks[HISTORY];
 	int count;
-	struct slice total, kinds[KIND_COUNT], callers[CALLERS];
+	struct slice total, kinds[VT_KIND_COUNT], callers[CALLERS];
 	uint64_t failed, failed_frees, unmatched, zero_sized, uncovered, calls;
 };
 
@@ -58,7 +58,7 @@ static void ref_refresh_one(const struct ref *ref, struct slice *slice, int kind
 static void ref_refresh(struct ref *ref)
 {
 	ref_refresh_one(ref, &ref->total, -1, -1);
-	for (int i = 0; i < KIND_COUNT; i++)
+	for (int i = 0; i < VT_KIND_COUNT; i++)
 		ref_refresh_one(ref, &ref->kinds[i], i, -1);
 	for (int i = 0; i < CALLERS; i++)
 		ref_refresh_one(ref, &ref->callers[i], -1, i);
@@ -132,7 +132,7 @@ static void hold(struct slice *slice, const struct tally *live)
 static void ref_clear(struct ref *ref)
 {
 	hold(&ref->total, &ref->total.live);
-	for (int i = 0; i < KIND_COUNT; i++)
+	for (int i = 0; i < VT_KIND_COUNT; i++)
 		hold(&ref->kinds[i], &ref->kinds[i].live);
 	for (int i = 0; i < CALLERS; i++)
 		hold(&ref->callers[i], &ref->callers[i].live);

@@ -10,11 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "source/frame.h"
 #include "source/recording.h"
@@ -109,6 +106,9 @@ static inline void dice_call(struct dice_item *made, uint64_t index)
 	call->enter_ns = call->header.time_ns - (dice(20) ? dice(5000) : dice_number());
 	call->addr = dice(4) ? 0x7f0000000000 + (dice(1 << 20) << 21) : dice_number();
 	call->size = dice(4) ? dice(4096) << 12 : dice_number();
+	call->context = dice(10) ? 0x5555000000 + dice(3) : dice_number();
+	call->a = dice(3) ? 0 : dice_number();
+	call->b = dice(5) ? 0 : dice_number();
 	for (unsigned int i = 0; i < frames; i++)
 		call->frames[i] = dice(20) ? 0x7fff00000000ull + site * 4096 + i : dice_number();
 	made->item.record.length = call->header.length;
@@ -138,7 +138,7 @@ static inline void dice_record(struct dice_item *made, uint64_t index)
 		dice_call(made, index);
 	else
 		dice_process(made);
-	if (damage == 0)
+	if (!damage)
 		made->item.record.length = dice(sizeof(made->words) + 1);
 	if (damage < 2)
 		((uint8_t *)made->words)[dice(sizeof(made->words))] ^= (uint8_t)(1 + dice(255));

@@ -3,6 +3,9 @@
 #define RECORDING_FILE_H
 
 /* Recordings as files: made, and taken apart. */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "recording_items.h"
 
 #define FRAMES_MAX 16384

@@ -39,6 +39,10 @@ static inline void dice_other(struct item *item)
 		item->clock.wall_minus_mono_ns = (int64_t)dice_number();
 		item->clock.utc_offset_s = (int32_t)dice_number();
 		break;
+	case ITEM_CLOSED:
+		item->closed.tgid = (uint32_t)dice_number();
+		item->closed.descriptor = (uint32_t)dice_number();
+		break;
 	case ITEM_END:
 		item->end.exit_reason = dice_strings[dice(DICE_CALLERS)];
 		item->end.wall_ns = dice_number();
@@ -55,6 +59,8 @@ static inline void dice_item(struct dice_item *made, uint64_t index, bool last)
 {
 	memset(&made->item, 0, sizeof(made->item));
 	made->item.kind = last ? ITEM_END : dice(15) ? ITEM_RECORD : (enum item_kind)(1 + dice(ITEM_END - 1));
+	if (made->item.kind == ITEM_TABLE && dice(2))
+		made->item.kind = ITEM_CLOSED;
 	if (made->item.kind == ITEM_RECORD)
 		dice_record(made, index);
 	else
@@ -103,6 +109,8 @@ static inline bool same_item(const struct item *a, const struct item *b)
 		       a->process.ns_tgid == b->process.ns_tgid && a->process.nvml_answers == b->process.nvml_answers &&
 		       a->process.nvml_bytes == b->process.nvml_bytes && a->process.start_ns == b->process.start_ns &&
 		       a->process.uid == b->process.uid;
+	case ITEM_CLOSED:
+		return a->closed.tgid == b->closed.tgid && a->closed.descriptor == b->closed.descriptor;
 	case ITEM_LIBRARY:
 		return same_string(a->library.path, b->library.path) && a->library.layer == b->library.layer &&
 		       a->library.probed == b->library.probed && a->library.dev == b->library.dev &&

@@ -39,10 +39,14 @@ static const struct caller evil_caller = {
 	.module = "/tmp/" EVIL, .symbol = EVIL, .offset = 1, .name = (char *)EVIL "!" EVIL, .id = 1
 };
 
+static const struct ledger_gpu capture_gpus[2] = { { .index = 0, .uuid = "GPU-1-2" },
+						   { .index = 1, .uuid = "GPU-3-4" } };
+
+/* A machine with one GPU. */
 static inline struct sink_settings capture_settings(void)
 {
 	return (struct sink_settings) {
-		.events = true, .only_kind = -1, .host = "node1", .device = "GPU0", .device_uuid = "GPU-1-2"
+		.events = true, .only_kind = -1, .host = "node1", .gpus = capture_gpus, .gpu_count = 1
 	};
 }
 
@@ -114,6 +118,8 @@ static inline struct notice capture_notice(enum notice_kind kind, const struct p
 		.id = 7,
 		.addr = 0x7f12a4000000,
 		.size = 64 << 20,
+		.requested = 64 << 20,
+		.gpu = &capture_gpus[0],
 		.memory_kind = VT_KIND_DEVICE,
 		.placement = PLACEMENT_VRAM,
 		.purpose = PURPOSE_UNKNOWN,

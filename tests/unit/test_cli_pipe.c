@@ -33,6 +33,7 @@ static struct line *start(bool driver_probed)
 {
 	struct line *line = calloc(1, sizeof(*line));
 	struct sink_settings settings = { .events = true, .only_kind = -1, .host = "node1" };
+	const struct recording_head head = { .driver_probed = driver_probed };
 	struct sink *sink = NULL;
 	struct diag diag;
 
@@ -42,9 +43,8 @@ static struct line *start(bool driver_probed)
 	settings.fd = line->fd;
 	assert_int_equal(callers_new(NULL, NULL, &line->callers, &diag), 0);
 	assert_int_equal(sink_new("json", &settings, &sink, &diag), 0);
-	assert_int_equal(pipe_init(&line->pipe, &(struct pipe_settings) { .callers = line->callers,
-									  .sink = sink,
-									  .driver_probed = driver_probed }),
+	assert_int_equal(pipe_init(&line->pipe,
+				   &(struct pipe_settings) { .callers = line->callers, .sink = sink, .head = &head }),
 			 0);
 	return line;
 }

@@ -91,7 +91,7 @@ static void test_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < 9; i++) {
 		const char *name = names[i / 3];
-		struct recording_head head = { name, name, name, name, name, name, name, name, .driver_probed = true };
+		struct recording_head head = { name, name, name, name, name, name, name, .driver_probed = true };
 		struct item items[] = {
 			{ .kind = ITEM_RECORD, .time_ns = SECOND, .record = { &call, sizeof(call), NULL } },
 			{ .kind = ITEM_ATTACHED, .process = { .tgid = 8, .comm = name } },

@@ -66,7 +66,7 @@ static union any make_call(uint16_t row, uint16_t outer_row, int frames)
 		.size = 4096,
 	};
 	for (int i = 0; i < frames; i++)
-		record.words[8 + i] = 0x1000 + i;
+		record.words[sizeof(struct vt_call) / 8 + i] = 0x1000 + i;
 	return record;
 }
 
@@ -375,12 +375,80 @@ static void test_cause_names(void **state)
 	assert_string_equal(lost_cause_name(LOST_CAUSE_COUNT), "unknown");
 }
 
+/* What a recording of wire version 1 holds: no context, no a, no b. */
+static void test_version_1(void **state)
+{
+	union any record = make_call(VT_PROBE_cuMemAlloc_v2, VT_PROBE_cudaMalloc, 0);
+
+	(void)state;
+	record.header.version = 1;
+	for (int i = 0; i < VT_FRAMES_MAX; i++)
+		record.words[VT_CALL_BYTES_1 / 8 + i] = 0x1000 + (uint64_t)i;
+	record.header.length = VT_CALL_BYTES_1 + 8 * VT_FRAMES_MAX;
+	decode_record(&decoder, &record, record.header.length);
+	assert_int_equal(event_count, 1);
+	assert_int_equal(events[0].kind, EVENT_ALLOC);
+	assert_int_equal(events[0].addr, 0x7000);
+	assert_int_equal(events[0].size, 4096);
+	assert_true(!events[0].context && !events[0].a && !events[0].b);
+	assert_int_equal(events[0].frame_count, VT_FRAMES_MAX);
+	for (int i = 0; i < VT_FRAMES_MAX; i++)
+		assert_int_equal(events[0].frames[i], 0x1000 + i);
+}
+
+/* More frames than there can be, less than any call has, and cut. */
+static void test_version_1_refused(void **state)
+{
+	static const struct {
+		uint16_t length;
+		size_t given;
+	} cases[] = {
+		{ VT_CALL_BYTES_1 + 8 * (VT_FRAMES_MAX + 1), 512 },
+		{ VT_CALL_BYTES_1 - 8, 512 },
+		{ VT_CALL_BYTES_1 + 8, VT_CALL_BYTES_1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		union any record = make_call(VT_PROBE_cuMemAlloc_v2, VT_PROBE_cudaMalloc, 0);
+
+		record.header.version = 1;
+		record.header.length = cases[i].length;
+		decode_record(&decoder, &record, cases[i].given);
+		assert_int_equal(event_count, i + 1);
+		assert_int_equal(events[i].kind, EVENT_LOST);
+	}
+}
+
+/* The op of its row says what another call did. */
+static void test_other_calls(void **state)
+{
+	union any record = make_call(VT_PROBE_cuMemMap, VT_PROBE_cuMemMap, 0);
+
+	(void)state;
+	record.call.context = 0x5500;
+	record.call.a = 7;
+	record.call.b = 8;
+	decode_record(&decoder, &record, record.header.length);
+	record.call.result = 1;
+	decode_record(&decoder, &record, record.header.length);
+	assert_int_equal(event_count, 2);
+	assert_int_equal(events[0].kind, EVENT_DONE);
+	assert_int_equal(events[0].context, 0x5500);
+	assert_int_equal(events[0].a, 7);
+	assert_int_equal(events[0].b, 8);
+	assert_int_equal(events[1].kind, EVENT_FAILED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_call),
+		TEST(test_version_1),
+		TEST(test_version_1_refused),
+		TEST(test_other_calls),
 		TEST(test_call_kinds),
 		TEST(test_read_failed_is_a_loss),
 		TEST(test_disagreement),

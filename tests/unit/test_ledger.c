@@ -442,6 +442,7 @@ static void test_ended_processes_are_bounded(void **state)
 	(void)state;
 	ledger_free(ledger);
 	assert_int_equal(ledger_new(&settings, &ledger), 0);
+	life(EVENT_PROCESS, 100000, 1, 1, "lives"); /* and is never dropped */
 	for (uint32_t i = 1; i <= 65536 + 3; i++) {
 		event.tgid = i;
 		event.kind = EVENT_FREE;
@@ -449,9 +450,10 @@ static void test_ended_processes_are_bounded(void **state)
 		event.kind = EVENT_EXIT;
 		ledger_apply(ledger, &event, NULL);
 	}
-	assert_int_equal(ledger_process_count(ledger), 65536);
+	assert_int_equal(ledger_process_count(ledger), 65536 + 1);
 	assert_int_equal(ledger_forgotten(ledger), 3);
-	assert_int_equal(first_process()->tgid, 4);
+	assert_int_equal(first_process()->tgid, 100000);
+	assert_int_equal(ledger_process(ledger, 1)->tgid, 4);
 }
 
 static void test_names(void **state)

@@ -92,7 +92,7 @@ static void compare_sums(const struct ref *ref, const struct process *process)
 	CHECK(process->calls == ref->calls);
 	CHECK(ledger_complete(ledger, process) == (!all_lossy && !ref->lossy && !ref->uncovered));
 	same_slice(&process->total, &ref->total);
-	for (int i = 0; i < KIND_COUNT; i++)
+	for (int i = 0; i < VT_KIND_COUNT; i++)
 		same_slice(&process->by_kind[i], &ref->kinds[i]);
 	for (int i = 0; i < CALLERS; i++)
 		found[i] = &nothing;

@@ -70,7 +70,7 @@ static void unprobed_calls_have_a_reason_and_no_row(void **state)
 	assert_true(count > 100);
 	assert_null(unprobed_row(count + 1));
 	assert_string_equal(unprobed_row(0)->symbol, "cuMemAddressFree");
-	assert_string_equal(unprobed_row(0)->reason, "not yet: virtual memory management");
+	assert_string_equal(unprobed_row(0)->reason, "deals with address space, not with memory");
 }
 
 int main(void)

@@ -72,7 +72,7 @@ static void test_head(void **state)
 		.version = "v1.2-\xff\x1b[",
 		.host = "",
 		.kernel = "6.1",
-		.device_uuid = "GPU-1",
+		.gpus = "GPU-1,GPU-2",
 		.command = command,
 		.begin_ns = UINT64_MAX,
 		.wall_minus_mono_ns = INT64_MIN,
@@ -100,8 +100,7 @@ static void test_head(void **state)
 	assert_string_equal(got->kernel, "6.1");
 	assert_null(got->boot_id);
 	assert_null(got->driver);
-	assert_null(got->device);
-	assert_string_equal(got->device_uuid, "GPU-1");
+	assert_string_equal(got->gpus, "GPU-1,GPU-2");
 	assert_int_equal(strlen(got->command), 32768);
 	assert_true(got->begin_ns == UINT64_MAX && got->wall_minus_mono_ns == INT64_MIN);
 	assert_true(got->boot_minus_mono_ns == INT64_MAX && got->utc_offset_s == -43200);

@@ -5,7 +5,11 @@
 
 static const char header[] =
 	"ts,mono_ns,event,pid,tid,comm,api,layer,addr,size,kind,placement,purpose,id,live_bytes,age_ns,duration_ns,"
-	"reason,count,error,error_name,caller,simulated\n";
+	"reason,count,error,error_name,caller,simulated,device,device_uuid,requested,marks,range_addr,range_size,"
+	"range_offset,location,peer_pid,peer_id,library,peak_bytes,complete\n";
+
+#define NO_MORE ",,,,,,,,,,," /* from `requested` on */
+#define GPU0 ",GPU0,GPU-1-2" NO_MORE
 
 static void expect_line(struct capture *capture, struct notice *notice, const char *expected)
 {
@@ -26,19 +30,19 @@ static void test_lines(void **state)
 	expect_line(
 		&capture, &notice,
 		"5,alloc,4711,4712,python3,cudaMalloc,both,0x7f12a4000000,67108864,device,vram,unknown,7,134217728,,"
-		"55000,,,,,libc10_cuda.so!raw_alloc,false");
+		"55000,,,,,libc10_cuda.so!raw_alloc,false" GPU0);
 	notice.kind = NOTICE_ALLOC_FAILED;
 	notice.error = 2;
 	expect_line(&capture, &notice,
 		    "5,alloc_failed,4711,4712,python3,cudaMalloc,both,,67108864,device,vram,,,,,55000,,,2,"
-		    "cudaErrorMemoryAllocation,libc10_cuda.so!raw_alloc,false");
+		    "cudaErrorMemoryAllocation,libc10_cuda.so!raw_alloc,false" GPU0);
 	notice = (struct notice) { .kind = NOTICE_LOST, .lost_cause = LOST_RING, .lost_count = 3 };
-	expect_line(&capture, &notice, "5,lost,,,,,,,,,,,,,,,ring,3,,,,false");
+	expect_line(&capture, &notice, "5,lost,,,,,,,,,,,,,,,ring,3,,,,false,," NO_MORE);
 	notice = capture_notice(NOTICE_FREE, &process);
 	sink_set_simulated(capture.sink);
 	expect_line(&capture, &notice,
 		    "5,free,4711,4712,python3,cudaMalloc,both,0x7f12a4000000,67108864,device,vram,unknown,7,134217728,"
-		    "2500000000,55000,call,,,,libc10_cuda.so!raw_alloc,true");
+		    "2500000000,55000,call,,,,libc10_cuda.so!raw_alloc,true" GPU0);
 	capture_free(&capture);
 }
 

@@ -38,7 +38,9 @@ static void enter(struct run *run, uint16_t row, uint64_t addr, uint64_t size, c
 static struct run *play(const char *format, struct sink_settings settings)
 {
 	static struct run run;
-	struct ledger_settings ledger = { .driver_probed = true, .entry_only = true, .fn = tell, .ctx = &run };
+	struct ledger_settings ledger = {
+		.driver_probed = true, .gpus = capture_gpus, .gpu_count = 1, .entry_only = true, .fn = tell, .ctx = &run
+	};
 	struct event start = {
 		.kind = EVENT_PROCESS, .tgid = 4711, .tid = 4711, .time_ns = 500, .start_ns = 5, .comm = "python3"
 	};
@@ -99,10 +101,10 @@ static void test_text_summary(void **state)
 	end(run);
 	expect(run, "\npython3, pid 4711, running\n"
 		    "  asked for 4 MB in 3 calls, and 1 call to free\n"
-		    "  KIND     PLACEMENT    ASKED FOR    COUNT\n"
-		    "  device   vram              4 MB        2\n"
-		    "  pinned   host             100 B        1\n"
-		    "   ASKED FOR    COUNT  CALLER\n"
+		    "  KIND       PLACEMENT   ASKED FOR    COUNT  LIBRARY\n"
+		    "  device     vram             4 MB        2  ?\n"
+		    "  pinned     host            100 B        1  ?\n");
+	expect(run, "   ASKED FOR    COUNT  CALLER\n"
 		    "        4 MB        2  libc10_cuda.so!raw_alloc\n"
 		    "       100 B        1  \\x1b");
 	expect(run, "\n  incomplete: entry-only: what calls came to is not known\n");
@@ -120,11 +122,13 @@ static void test_text_table(void **state)
 	settings.events = false;
 	run = play("text", settings);
 	sink_table(run->capture.sink, run->ledger, 1000000);
-	expect(run, "    PID COMM            KIND     PLACEMENT      COUNT ASKED FOR\n"
-		    "   4711 python3         device   vram               2      4 MB\n"
-		    "   4711 python3         pinned   host               1     100 B\n"
-		    "  total                                             3      4 MB\n"
-		    "incomplete: entry-only: what calls came to is not known\n");
+	expect(run, "    PID COMM            KIND       PLACEMENT    COUNT ASKED FOR LIBRARY\n"
+		    "GPU0 GPU-1-2\n"
+		    "   4711 python3         device     vram             2      4 MB ?\n"
+		    "  total                            vram             2      4 MB incomplete: entry-only\n"
+		    "host memory\n"
+		    "   4711 python3         pinned     host             1     100 B ?\n");
+	expect(run, "\n  total                            host             1     100 B incomplete: entry-only\n");
 	stop(run);
 }
 
@@ -134,9 +138,12 @@ static void test_csv(void **state)
 
 	(void)state;
 	expect(run, ",call,4711,4712,python3,cuMemAlloc_v2,driver,,2097152,device,vram,,,,,,alloc,,,,"
-		    "libc10_cuda.so!raw_alloc,false\n");
+		    "libc10_cuda.so!raw_alloc,false,GPU0,GPU-1-2,,,,,,,,,,,\n");
 	expect(run, ",call,4711,4712,python3,cuMemFree_v2,driver,0x7f0000001000,,,,,,,,,free,,,,"
-		    "libc10_cuda.so!raw_alloc,false\n");
+		    "libc10_cuda.so!raw_alloc,false,,,,,,,,,,,,,\n");
+	end(run);
+	expect(run,
+	       ",held,4711,,python3,,,,4194304,device,vram,,,,,,requested,2,,,,false,GPU0,GPU-1-2,,,,,,,,,?,,false\n");
 	stop(run);
 }
 
@@ -182,6 +189,9 @@ static void test_json_summary(void **state)
 	expect(run, "\"calls\":4,\"requested_bytes\":4194404,\"requested_count\":3,\"frees_entered\":1,\"failed\":null,"
 		    "\"failed_frees\":null,"
 		    "\"unmatched_frees\":null,\"zero_sized\":null,\"lost\":0,\"uncovered\":null,\"complete\":false}");
+	expect(run, "\"borrowed_bytes\":null,\"borrowed_count\":null,\"virtual_bytes\":null,\"virtual_count\":null,"
+		    "\"computed_bytes\":null,\"computed_count\":null,\"maybe_captured\":null,"
+		    "\"trust\":\"incomplete: entry-only\",\"calls\":4,");
 	check_against_schema(capture_text(&run->capture));
 	stop(run);
 }

@@ -60,6 +60,7 @@ static void test_sentences_of_blocks(void **state)
 	expect_part(&capture, &notice, "\"human\":\"Allocated 64 MB managed memory, purpose unknown\"");
 	notice.memory_kind = VT_KIND_PINNED;
 	notice.placement = PLACEMENT_HOST;
+	notice.gpu = NULL;
 	expect_part(&capture, &notice,
 		    "\"device\":null,\"device_uuid\":null,\"human\":\"Allocated 64 MB pinned host memory, purpose "
 		    "unknown\"");
@@ -131,7 +132,9 @@ static struct event call(enum event_kind kind, uint16_t row, uint64_t addr, uint
 /* A small run through the real ledger: two blocks, one freed, one held at exit, one failure, one loss. */
 static struct ledger *play_run(struct sink *sink)
 {
-	struct ledger_settings settings = { .driver_probed = true, .fn = count_notice, .ctx = sink };
+	struct ledger_settings settings = {
+		.driver_probed = true, .gpus = capture_gpus, .gpu_count = 1, .fn = count_notice, .ctx = sink
+	};
 	struct ledger *ledger;
 	struct event event;
 
@@ -252,7 +255,7 @@ static void alloc_of(struct ledger *ledger, uint32_t tgid)
 
 static struct ledger *silent_ledger(void)
 {
-	struct ledger_settings settings = { .driver_probed = true };
+	struct ledger_settings settings = { .driver_probed = true, .gpus = capture_gpus, .gpu_count = 1 };
 	struct ledger *ledger;
 
 	assert_int_equal(ledger_new(&settings, &ledger), 0);

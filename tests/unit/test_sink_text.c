@@ -260,7 +260,9 @@ static void tell(void *ctx, const struct notice *notice)
 
 static struct ledger *new_ledger(struct sink *sink)
 {
-	struct ledger_settings settings = { .driver_probed = true, .fn = tell, .ctx = sink };
+	struct ledger_settings settings = {
+		.driver_probed = true, .gpus = capture_gpus, .gpu_count = 1, .fn = tell, .ctx = sink
+	};
 	struct ledger *ledger;
 
 	assert_int_equal(ledger_new(&settings, &ledger), 0);
@@ -325,13 +327,18 @@ static void test_table_and_summary(void **state)
 	apply_call(ledger, EVENT_ALLOC, VT_PROBE_cuMemHostAlloc, 0x20000, 512);
 	apply_call(ledger, EVENT_FREE, VT_PROBE_cuMemFree_v2, 0x10000, 0);
 	apply_call(ledger, EVENT_ALLOC_FAILED, VT_PROBE_cuMemAlloc_v2, 0, 1ULL << 40);
-	sink_table(capture.sink, ledger, 500000);
+	sink_table(capture.sink, ledger, 503000);
 	text = capture_text(&capture);
-	assert_string_equal(text + 10, /* a newline, the time of day, a newline */
-			    "    PID COMM            KIND     PLACEMENT      COUNT      LIVE      PEAK\n"
-			    "   4711 python3         device   vram               0       0 B     64 MB\n"
-			    "   4711 python3         pinned   host               1     512 B     512 B\n"
-			    "  total                                             1     512 B\n");
+	assert_string_equal(
+		text + 10, /* a newline, the time of day, a newline */
+		"    PID COMM            KIND       PLACEMENT    COUNT      LIVE      PEAK      AGE LIBRARY\n"
+		"GPU0 GPU-1-2\n"
+		"   4711 python3         total      vram             0       0 B     64 MB          complete\n"
+		"  total                            vram             0       0 B     64 MB          complete\n"
+		"host memory\n"
+		"   4711 python3         pinned     host             1     512 B     512 B 500.0 us "
+		"libc10_cuda.so\n"
+		"  total                            host             1     512 B                    complete\n");
 	ledger_apply(ledger, &end_event, NULL);
 	sink_summary(capture.sink, ledger, &end);
 	text = strstr(capture_text(&capture), "\n1 process");
@@ -341,9 +348,9 @@ static void test_table_and_summary(void **state)
 			    "\n"
 			    "python3, pid 4711, killed by signal 9\n"
 			    "  live 0 B, peak 64 MB, allocated 64 MB in 2 allocations, held at exit 512 B in 1 block\n"
-			    "  KIND     PLACEMENT      AT EXIT       PEAK  ALLOCATED    COUNT\n"
-			    "  device   vram               0 B      64 MB      64 MB        1\n"
-			    "  pinned   host             512 B      512 B      512 B        1\n"
+			    "  KIND       PLACEMENT     AT EXIT       PEAK  ALLOCATED    COUNT  LIBRARY\n"
+			    "  device     vram              0 B      64 MB      64 MB        1  libc10_cuda.so\n"
+			    "  pinned     host            512 B      512 B      512 B        1  libc10_cuda.so\n"
 			    "        PEAK  ALLOCATED    COUNT  CALLER\n"
 			    "       64 MB      64 MB        2  libc10_cuda.so!raw_alloc\n"
 			    "  1 failed allocation\n"

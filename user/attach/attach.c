@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "probe/table.h"
 #include "vramtrace/config.h"
 #include "vramtrace.skel.h"
 
@@ -79,6 +81,9 @@ static void configure(struct vramtrace_bpf *skel, const struct attach_settings *
 	config->count_layer = settings->runtime_only ? VT_LAYER_RUNTIME : VT_LAYER_DRIVER;
 	config->entry_only = !features->return_probes;
 	config->thread_hash = !features->task_storage;
+	/* Without randomness tokens could be guessed, which gives nobody a handle. */
+	if (getrandom(config->token_key, sizeof(config->token_key), 0) != sizeof(config->token_key))
+		config->token_key[0] = clock_mono_ns();
 	configure_maps(skel, settings, config->thread_hash);
 	bpf_program__set_expected_attach_type(skel->progs.call_enter, type);
 	bpf_program__set_expected_attach_type(skel->progs.call_return, type);
@@ -227,6 +232,29 @@ static int link_all(const struct attach *attach, const struct link_multi *link, 
 	return err;
 }
 
+/* Calls that change nothing: the program asks, gives back what it does not use, or does without. */
+static bool is_aside(enum vt_op op)
+{
+	return op == VT_OP_WATCH || op == VT_OP_POOL_VALUE || op == VT_OP_POOL_TRIM || op == VT_OP_GRAPH_VALUE ||
+	       op == VT_OP_GRAPH_TRIM;
+}
+
+static bool is_wanted(const struct attach *attach, uint32_t id)
+{
+	const struct probe_row *row = probe_row(id);
+	bool is_alone = attach->skel->rodata->settings.count_layer == VT_LAYER_RUNTIME;
+
+	/* Where the driver's calls are probed they tell of contexts. */
+	if (!row || (row->op == VT_OP_DEVICE_SET && !is_alone))
+		return false;
+	if (row->op == VT_OP_ALLOC || row->op == VT_OP_FREE)
+		return true;
+	if (!attach->features.return_probes)
+		return false; /* entries of others are not told */
+	/* Single links take about 0.1 s each to remove: none for what the driver's calls say anyway. */
+	return attach->features.uprobe_multi || ((row->layer == VT_LAYER_DRIVER || is_alone) && !is_aside(row->op));
+}
+
 /* Returns first: an entry must never be seen whose return cannot be. */
 static int link_both(struct attach *attach, const struct library *library)
 {
@@ -237,11 +265,16 @@ static int link_both(struct attach *attach, const struct library *library)
 	int err = 0;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", library->fd);
-	link.count = library->exports.count;
-	for (uint32_t i = 0; i < link.count && i < VT_PROBE_COUNT; i++) {
-		offsets[i] = library->exports.exports[i].offset;
-		cookies[i] = library->exports.exports[i].row | (uint64_t)attach->probed_count << 32;
+	for (uint32_t i = 0; i < library->exports.count && i < VT_PROBE_COUNT; i++) {
+		uint32_t row = library->exports.exports[i].row;
+
+		if (!is_wanted(attach, row))
+			continue;
+		offsets[link.count] = library->exports.exports[i].offset;
+		cookies[link.count++] = row | (uint64_t)attach->probed_count << 32;
 	}
+	if (!link.count)
+		return 0;
 	if (attach->features.return_probes) {
 		link.is_return = true;
 		link.prog_fd = bpf_program__fd(attach->skel->progs.call_return);

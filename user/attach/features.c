@@ -27,7 +27,7 @@ static const struct {
 	    "a hash table by thread id: dearer per call, and it can be full" },
 	  offsetof(struct features, task_storage) },
 	{ { "uprobe_multi", "one link for all probes of a library", "6.6",
-	    "a link per probe: they are removed in seconds, after the output is complete" },
+	    "a link per probe, none for calls that only inform: removed in some 20 s, after the output is complete" },
 	  offsetof(struct features, uprobe_multi) },
 	{ { "return_probes", "returns of probed calls, harmless under seccomp: tried on a child", "4.17",
 	    "entries alone: calls and bytes asked for, no results and no live totals" },

@@ -214,6 +214,7 @@ static void check_now_and_then(struct loop *loop)
 	loop->last_check_ns = now_ns;
 	session_losses(loop->session, false);
 	session_missed_libraries(loop->session);
+	session_look_at_descriptors(loop->session);
 	session_keep_record(loop->session);
 	end_gone(loop->session);
 }

@@ -56,7 +56,10 @@ static const struct argp_option argp_options[] = {
 	{ "quiet", KEY_QUIET, NULL, 0, "Nothing on stdout: for -w, --strict or a command whose output matters", 3 },
 	{ "min-size", KEY_MIN_SIZE, "SIZE", 0,
 	  "Tell only of blocks of at least SIZE (totals count all): 4096, 64K, 1.5G", 3 },
-	{ "kind", KEY_KIND, "KIND", 0, "Tell only of device, managed, pinned or pool memory (totals count all)", 3 },
+	{ "kind", KEY_KIND, "KIND", 0,
+	  "Tell only of this kind of memory: device, managed, pinned, pool, registered, array, vmm, imported or graph "
+	  "(totals count all)",
+	  3 },
 	{ "bytes", KEY_BYTES, NULL, 0, "Exact bytes in text", 3 },
 	{ "color", KEY_COLOR, "auto|always|never", 0, "Colours in text", 3 },
 	{ NULL, 0, NULL, 0, "Recordings:", 4 },
@@ -136,11 +139,14 @@ static void parse_layer(struct argp_state *state, const char *text, struct optio
 
 static void parse_kind(struct argp_state *state, const char *text, struct options *options)
 {
-	for (int kind = VT_KIND_DEVICE; kind <= VT_KIND_POOL; kind++)
+	for (int kind = VT_KIND_DEVICE; kind < VT_KIND_COUNT; kind++)
 		if (!strcmp(text, kind_name(kind)))
 			options->only_kind = kind;
 	if (options->only_kind < 0)
-		argp_error(state, "--kind %s: expected device, managed, pinned or pool", text);
+		argp_error(
+			state,
+			"--kind %s: expected device, managed, pinned, pool, registered, array, vmm, imported or graph",
+			text);
 }
 
 static void parse_format(struct argp_state *state, const char *text, struct options *options)

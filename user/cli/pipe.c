@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/pipe.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/gpu_list.h"
 
 static void on_notice(void *ctx, const struct notice *notice)
 {
@@ -62,15 +64,23 @@ static void on_event(void *ctx, const struct event *event)
 int pipe_init(struct pipe_line *ret_pipe, const struct pipe_settings *settings)
 {
 	struct ledger_settings ledger = {
-		.driver_probed = settings->driver_probed,
-		.entry_only = settings->entry_only,
+		.driver_probed = settings->head->driver_probed,
+		.entry_only = settings->head->entry_only,
 		.fn = on_notice,
 		.ctx = ret_pipe,
 	};
+	struct ledger_gpu *gpus;
+	int err;
 
 	*ret_pipe = (struct pipe_line) { .callers = settings->callers, .told = settings->told, .sink = settings->sink };
 	decoder_init(&ret_pipe->decoder, on_event, ret_pipe);
-	return ledger_new(&ledger, &ret_pipe->ledger);
+	err = gpu_list_parse(settings->head->gpus, &gpus, &ledger.gpu_count);
+	if (err)
+		return err;
+	ledger.gpus = gpus;
+	err = ledger_new(&ledger, &ret_pipe->ledger);
+	free(gpus);
+	return err;
 }
 
 void pipe_fini(struct pipe_line *pipe)
@@ -191,6 +201,9 @@ static void apply(struct pipe_line *pipe, const struct item *item)
 		break;
 	case ITEM_CLOCK:
 		take_clock(item);
+		break;
+	case ITEM_CLOSED:
+		ledger_descriptor_closed(pipe->ledger, item->closed.tgid, item->closed.descriptor, item->time_ns);
 		break;
 	case ITEM_SIMULATED:
 		pipe->simulated = true;

@@ -36,8 +36,7 @@ struct pipe_settings {
 	struct callers *callers; /* one of both */
 	struct told *told;
 	struct sink *sink;
-	bool driver_probed;
-	bool entry_only;
+	const struct recording_head *head; /* of the run; for the call only */
 };
 
 /* ret_pipe takes ownership of sink, also on failure. 0 or -ENOMEM. */

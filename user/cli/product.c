@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/product.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "cli/gpu_list.h"
 
 static bool wants_color(enum color color, int fd)
 {
@@ -25,9 +28,14 @@ int product_open(const struct options *options, const struct recording_head *hea
 		.only_kind = options->only_kind,
 		.simulated = head->simulated,
 		.host = head->host,
-		.device = head->device,
-		.device_uuid = head->device_uuid,
 	};
+	struct ledger_gpu *gpus;
+	int err;
 
-	return sink_new(options->quiet ? "null" : options->format, &settings, ret_sink, diag);
+	if (gpu_list_parse(head->gpus, &gpus, &settings.gpu_count))
+		return diag_err(diag, -ENOMEM, "out of memory");
+	settings.gpus = gpus;
+	err = sink_new(options->quiet ? "null" : options->format, &settings, ret_sink, diag);
+	free(gpus);
+	return err;
 }

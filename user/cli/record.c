@@ -13,6 +13,7 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "cli/gpu_list.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "version.h"
@@ -71,10 +72,8 @@ void session_describe(struct session *session)
 	if (!session->gpus)
 		return;
 	head->driver = session->gpus->driver_version;
-	if (session->gpus->count == 1) {
-		head->device = "GPU0";
-		head->device_uuid = session->gpus->gpu[0].uuid;
-	}
+	gpu_list_add(&session->gpu_list, session->gpus);
+	head->gpus = session->gpu_list.data;
 }
 
 int session_open_record(struct session *session, struct diag *diag)

@@ -74,7 +74,7 @@ static int open_pipe(struct replay *replay, struct diag *diag)
 		.fd = replay->output_fd >= 0 ? replay->output_fd : STDOUT_FILENO,
 		.patient = true,
 	};
-	struct pipe_settings settings = { .driver_probed = head->driver_probed, .entry_only = head->entry_only };
+	struct pipe_settings settings = { .head = head };
 	int err;
 
 	clock_set(&clock);

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/map.h"
 #include "cli/child.h"
@@ -36,8 +37,9 @@ struct session {
 	int *target_fds; /* pidfds of -p, -1 when ended */
 	size_t target_count;
 	size_t targets_alive;
-	int output_fd;	   /* -1: stdout */
-	struct gpus *gpus; /* NULL: no answer */
+	int output_fd;	     /* -1: stdout */
+	struct gpus *gpus;   /* NULL: no answer */
+	struct buf gpu_list; /* the same for the head */
 	char host[256];
 	char kernel[65];
 	char boot_id[64];
@@ -49,7 +51,8 @@ struct session {
 
 	uint64_t begin_ns; /* CLOCK_MONOTONIC: probes enabled */
 	struct losses losses;
-	uint64_t news_lost; /* of mappings, when libraries were last looked for because of it */
+	struct map descriptors; /* tgid, descriptor -> the file that it was, see descriptors.c */
+	uint64_t news_lost;	/* of mappings, when libraries were last looked for because of it */
 	const char *exit_reason;
 };
 
@@ -99,6 +102,9 @@ struct session_gone {
 };
 void session_find_gone(const struct session *session, struct session_gone *ret_gone);
 void session_end_gone(struct session *session, const struct session_gone *gone);
+
+/* descriptors.c: those that alone keep memory: what was closed is told the ledger. */
+void session_look_at_descriptors(struct session *session);
 
 /* late.c: libraries that were mapped since the last call: probes them, says what may be unseen. */
 void session_late_libraries(struct session *session);

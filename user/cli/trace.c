@@ -82,6 +82,8 @@ static void ask_driver(struct session *session)
 	if (session->gpus && gpus_query(session->gpus, &diag)) {
 		log_dbg("no answer from NVML: %s", diag.text);
 		free(session->gpus);
+		buf_fini(&session->gpu_list);
+		map_fini(&session->descriptors);
 		session->gpus = NULL;
 	}
 }
@@ -94,8 +96,7 @@ static int open_pipe(struct session *session, struct diag *diag)
 	};
 	struct pipe_settings settings = {
 		.callers = session->callers,
-		.driver_probed = session->head.driver_probed,
-		.entry_only = session->head.entry_only,
+		.head = &session->head,
 	};
 	int err;
 
@@ -109,6 +110,7 @@ static int open_pipe(struct session *session, struct diag *diag)
 	if (err)
 		return err;
 	session_watch_losses(session);
+	map_init(&session->descriptors);
 	libraries_tell(&session->libraries, &session->pipe);
 	return source_open_ring(attach_ring_fd(session->attach), pipe_record, &session->pipe, &session->source, diag);
 }

@@ -82,17 +82,33 @@ static void note_losses(struct decoder *decoder, const struct vt_header *header)
 
 static bool header_ok(const struct vt_header *header, size_t length)
 {
-	return header->length >= sizeof(*header) && header->length <= length && header->version == VT_WIRE_VERSION &&
-	       header->cpu < DECODE_CPUS_MAX && header->pad == 0 && (header->flags & ~KNOWN_FLAGS) == 0 &&
-	       header->tgid != 0;
+	return header->length >= sizeof(*header) && header->length <= length && header->version >= 1 &&
+	       header->version <= VT_WIRE_VERSION && header->cpu < DECODE_CPUS_MAX && header->pad == 0 &&
+	       (header->flags & ~KNOWN_FLAGS) == 0 && header->tgid != 0;
 }
 
 static bool call_ok(const struct vt_call *call)
 {
 	size_t length = call->header.length;
 
-	return length >= sizeof(*call) && length <= VT_RECORD_BYTES_MAX && length % 8 == 0 && probe_row(call->row) &&
-	       probe_row(call->outer_row);
+	return call->header.version == VT_WIRE_VERSION && length >= sizeof(*call) && length <= VT_RECORD_BYTES_MAX &&
+	       length % 8 == 0 && probe_row(call->row) && probe_row(call->outer_row);
+}
+
+/* A call of version 1, which had neither context nor a and b, as one of this version. */
+static void call_upgrade(union record *record, size_t *length)
+{
+	struct vt_call *call = &record->call;
+	size_t frames = call->header.length - VT_CALL_BYTES_1;
+
+	if (call->header.kind != VT_RECORD_CALL || call->header.version != 1 || call->header.length > *length ||
+	    call->header.length < VT_CALL_BYTES_1 || frames > sizeof(uint64_t) * VT_FRAMES_MAX)
+		return;
+	memmove(call->frames, &record->bytes[VT_CALL_BYTES_1], frames);
+	call->context = call->a = call->b = 0;
+	call->header.version = VT_WIRE_VERSION;
+	call->header.length = (uint16_t)(sizeof(*call) + frames);
+	*length = call->header.length;
 }
 
 static bool record_ok(const union record *record, size_t length)
@@ -115,13 +131,18 @@ static bool record_ok(const union record *record, size_t length)
 
 static enum event_kind call_kind(const struct vt_call *call)
 {
-	bool alloc = probe_row(call->row)->op == VT_OP_ALLOC;
+	bool failed = call->result != 0;
 
 	if (call->header.flags & VT_FLAG_ENTRY)
 		return EVENT_ENTERED;
-	if (alloc)
-		return call->result == 0 ? EVENT_ALLOC : EVENT_ALLOC_FAILED;
-	return call->result == 0 ? EVENT_FREE : EVENT_FREE_FAILED;
+	switch (probe_row(call->row)->op) {
+	case VT_OP_ALLOC:
+		return failed ? EVENT_ALLOC_FAILED : EVENT_ALLOC;
+	case VT_OP_FREE:
+		return failed ? EVENT_FREE_FAILED : EVENT_FREE;
+	default:
+		return failed ? EVENT_FAILED : EVENT_DONE;
+	}
 }
 
 static void tell_call(struct decoder *decoder, const struct vt_call *call)
@@ -139,6 +160,9 @@ static void tell_call(struct decoder *decoder, const struct vt_call *call)
 		.result = call->result,
 		.addr = call->addr,
 		.size = call->size,
+		.context = call->context,
+		.a = call->a,
+		.b = call->b,
 	};
 
 	/* The program was told that it got nothing, whatever the driver did before: its error counts. */
@@ -147,7 +171,7 @@ static void tell_call(struct decoder *decoder, const struct vt_call *call)
 		event.kind = EVENT_ALLOC_FAILED;
 		event.row = event.outer_row;
 	}
-	if (event.kind == EVENT_ALLOC && (event.flags & VT_FLAG_READ_FAILED)) {
+	if ((event.flags & VT_FLAG_READ_FAILED) && (event.kind == EVENT_ALLOC || event.kind == EVENT_DONE)) {
 		tell_lost(decoder, &call->header, LOST_READ, 1);
 		return;
 	}
@@ -191,6 +215,7 @@ void decode_record(struct decoder *decoder, const void *data, size_t length)
 	if (length >= sizeof(record.header)) {
 		memset(&record, 0, sizeof(record));
 		memcpy(&record, data, length < sizeof(record) ? length : sizeof(record));
+		call_upgrade(&record, &length);
 	}
 	if (length < sizeof(record.header) || !record_ok(&record, length)) {
 		decoder->bad++;

@@ -9,7 +9,7 @@
 #include "decode/arrivals.h"
 
 /*
- * Bytes -> struct event. Checks version, kind, length, row ids and padding; a record that fails is counted and becomes a
+ * Bytes -> struct event. Checks version (1 is read too), kind, length, row ids and padding; a record that fails is counted and becomes a
  * LOST event (LOST_BAD_RECORD), never a crash and never a guess. Losses noted by the producer in the header (per CPU) become LOST
  * events in place, each loss told once whatever the order in which CPUs' records arrive.
  */

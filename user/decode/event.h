@@ -9,10 +9,12 @@
 /* What happened, as a plain value: no pointer into the ring, valid as long as its owner keeps it. */
 
 enum event_kind {
-	EVENT_ALLOC,	    /* a successful allocation */
+	EVENT_ALLOC,	    /* VT_OP_ALLOC, successful */
 	EVENT_ALLOC_FAILED, /* result says why */
-	EVENT_FREE,	    /* a successful free */
+	EVENT_FREE,	    /* VT_OP_FREE, successful */
 	EVENT_FREE_FAILED,
+	EVENT_DONE,   /* another call, successful: the op of its row says what it did */
+	EVENT_FAILED, /* the same, failed */
 	EVENT_ENTERED, /* a call, as it was entered: what it came to is not known; size is what was asked for, addr that of a free */
 	EVENT_PROCESS, /* first news of a process */
 	EVENT_FORK,
@@ -49,8 +51,11 @@ struct event {
 	uint8_t flags; /* enum vt_record_flag */
 	uint8_t frame_count;
 	int32_t result;
-	uint64_t addr;
+	uint64_t addr; /* addr, size, context, a, b as in struct vt_call, by the row's shape */
 	uint64_t size;
+	uint64_t context;
+	uint64_t a;
+	uint64_t b;
 	uint64_t frames[VT_FRAMES_MAX];
 
 	/* PROCESS, FORK, EXEC, EXIT */

@@ -3,198 +3,378 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define CHUNK_ENTRIES 1024
+#include "ledger/account.h"
 
-struct arena_chunk {
-	struct arena_chunk *next;
-	struct entry entries[CHUNK_ENTRIES];
-};
-
-void arena_fini(struct arena *arena)
+enum key key_of_kind(enum vt_kind kind)
 {
-	struct arena_chunk *chunk, *next;
-
-	for (chunk = arena->chunks; chunk; chunk = next) {
-		next = chunk->next;
-		free(chunk);
+	switch (kind) {
+	case VT_KIND_ARRAY:
+		return KEY_ARRAY;
+	case VT_KIND_VMM:
+		return KEY_VMM;
+	default:
+		return KEY_ADDRESS;
 	}
-	*arena = (struct arena) { NULL, NULL };
 }
 
-struct entry *arena_get(struct arena *arena)
+uint64_t block_bytes(const struct block *block)
 {
-	struct entry *entry;
+	return block->flags & BLOCK_VIRTUAL ? 0 : block->size;
+}
 
-	if (!arena->unused) {
-		struct arena_chunk *chunk = malloc(sizeof(*chunk));
+struct own *own_of(const struct process *process)
+{
+	return process->own;
+}
 
-		if (!chunk)
+static struct books *books_make(struct process *process)
+{
+	struct own *own = own_of(process);
+
+	if (!own->books) {
+		own->books = calloc(1, sizeof(*own->books));
+		if (!own->books)
 			return NULL;
-		chunk->next = arena->chunks;
-		arena->chunks = chunk;
-		for (size_t i = CHUNK_ENTRIES; i-- > 0;)
-			arena_put(arena, &chunk->entries[i]);
+		blocks_init(&own->books->blocks);
+		sums_init(&own->books->sums);
 	}
-	entry = arena->unused;
-	arena->unused = entry->next;
+	return own->books;
+}
+
+void books_fini(struct process *process)
+{
+	struct own *own = own_of(process);
+
+	if (!own->books)
+		return;
+	blocks_fini(&own->books->blocks);
+	sums_fini(&own->books->sums);
+	settlings_fini(&own->books->settlings);
+	free(own->books);
+	own->books = NULL;
+}
+
+static struct block block_of(const struct process *process, const struct entry *entry)
+{
+	return (struct block) {
+		.addr = entry->addr,
+		.size = entry->size,
+		.id = entry->id,
+		.alloc_ns = entry->alloc_ns,
+		.caller = entry->caller ? process->by_caller[entry->caller - 1].caller : NULL,
+		.kind = entry->kind,
+		.placement = entry->placement,
+		.place = entry->place,
+		.context = entry->context,
+		.flags = entry->flags,
+	};
+}
+
+static void fill(struct entry *entry, const struct block *block)
+{
+	entry->size = block->size;
+	entry->id = block->id;
+	entry->alloc_ns = block->alloc_ns;
+	entry->context = block->context;
+	entry->place = block->place;
+	entry->kind = (uint8_t)block->kind;
+	entry->placement = (uint8_t)block->placement;
+	entry->flags = block->flags;
+}
+
+/* Sums of which there is only what is live. sign: 1 or -1. */
+static void tally_block(struct process *process, const struct block *block, int sign)
+{
+	struct tally *tallies[] = { NULL, NULL };
+	uint64_t bytes[] = { block_bytes(block), block->size };
+
+	if (block->flags & BLOCK_BORROWED) {
+		tallies[0] = &process->borrowed;
+	} else {
+		if (block->flags & BLOCK_COMPUTED)
+			tallies[0] = &process->computed;
+		if (block->flags & BLOCK_VIRTUAL)
+			tallies[1] = &process->virtual;
+	}
+	for (int i = 0; i < 2; i++) {
+		if (!tallies[i])
+			continue;
+		tallies[i]->bytes += sign > 0 ? bytes[i] : -bytes[i];
+		tallies[i]->count += sign > 0 ? 1 : -(uint64_t)1;
+	}
+}
+
+/* The block is in its cell. */
+static void see_cell(struct process *process, const struct block *block, uint32_t cell)
+{
+	struct cell *seen = &process->cells[cell];
+
+	if (!seen->since_ns)
+		seen->since_ns = block->alloc_ns ? block->alloc_ns : 1;
+	if (block->flags & BLOCK_COMPUTED)
+		seen->computed = true;
+}
+
+static void leave_cell(struct process *process, uint32_t cell)
+{
+	if (!process->cells[cell].slice.live.count)
+		process->cells[cell].since_ns = 0;
+}
+
+static void count_in(struct process *process, const struct block *block, const struct entry *entry)
+{
+	struct counted counted = sums_of(process, block, entry->caller, entry->cell);
+
+	for (int i = 0; i < SUMS_COUNT; i++) {
+		if (counted.slices[i])
+			slice_add(counted.slices[i], block_bytes(block));
+	}
+	tally_block(process, block, 1);
+	see_cell(process, block, entry->cell);
+}
+
+static void count_out(struct process *process, const struct block *block, const struct entry *entry, bool held)
+{
+	struct counted counted = sums_of(process, block, entry->caller, entry->cell);
+
+	for (int i = 0; i < SUMS_COUNT; i++) {
+		if (!counted.slices[i])
+			continue;
+		if (held)
+			slice_hold(counted.slices[i], block_bytes(block));
+		slice_sub(counted.slices[i], block_bytes(block));
+	}
+	tally_block(process, block, -1);
+	leave_cell(process, entry->cell);
+}
+
+/* Without such a place it is at none that we know. */
+static struct block at_known_place(const struct process *process, const struct block *block)
+{
+	struct block known = *block;
+
+	if (known.place >= process->place_count)
+		known.place = 0;
+	return known;
+}
+
+int books_put(struct process *process, enum key key, const struct block *put)
+{
+	struct block known = at_known_place(process, put), *block = &known;
+	struct books *books = books_make(process);
+	struct entry *entry;
+	uint32_t caller, cell;
+
+	if (!books || sums_caller(process, &books->sums, block->caller, &caller) < 0 ||
+	    sums_cell(process, &books->sums, block, caller, &cell) < 0)
+		return -ENOMEM;
+	entry = blocks_add(&books->blocks, (uint8_t)key, block->addr);
+	if (!entry)
+		return -ENOMEM;
+	fill(entry, block);
+	entry->caller = caller;
+	entry->cell = cell;
+	count_in(process, block, entry);
+	return 0;
+}
+
+static struct entry *find(const struct process *process, enum key key, uint64_t addr)
+{
+	const struct books *books = own_of(process)->books;
+
+	return books ? blocks_find(&books->blocks, (uint8_t)key, addr) : NULL;
+}
+
+bool books_get(const struct process *process, enum key key, uint64_t addr, struct block *ret_block)
+{
+	const struct entry *entry = find(process, key, addr);
+
+	if (entry)
+		*ret_block = block_of(process, entry);
 	return entry;
 }
 
-void arena_put(struct arena *arena, struct entry *entry)
+static void take(struct process *process, const struct entry *entry, bool held, struct block *ret_block)
 {
-	entry->next = arena->unused;
-	arena->unused = entry;
+	*ret_block = block_of(process, entry);
+	count_out(process, ret_block, entry, held);
+	blocks_remove(&own_of(process)->books->blocks, entry->key, entry->addr);
 }
 
-struct books *books_of(const struct process *process)
+bool books_take(struct process *process, enum key key, uint64_t addr, struct block *ret_block)
 {
-	return process->books;
+	const struct entry *entry = find(process, key, addr);
+
+	if (entry)
+		take(process, entry, false, ret_block);
+	return entry;
 }
 
-static int grow_callers(struct process *process)
+bool books_take_held(struct process *process, enum key key, uint64_t addr, struct block *ret_block)
 {
-	struct books *books = books_of(process);
-	size_t capacity = books->caller_capacity ? books->caller_capacity * 2 : 8;
-	struct caller_slice *slices = reallocarray(process->by_caller, capacity, sizeof(*slices));
+	const struct entry *entry = find(process, key, addr);
 
-	if (!slices)
+	if (entry)
+		take(process, entry, true, ret_block);
+	return entry;
+}
+
+int books_change(struct process *process, enum key key, const struct block *changed)
+{
+	struct block known = at_known_place(process, changed), *block = &known;
+	struct entry *entry = find(process, key, block->addr);
+	struct counted old_sums, sums;
+	struct block old;
+	uint32_t old_cell, cell;
+
+	if (!entry)
+		return 0;
+	if (sums_cell(process, &own_of(process)->books->sums, block, entry->caller, &cell) < 0)
 		return -ENOMEM;
-	process->by_caller = slices;
-	books->caller_capacity = capacity;
+	old = block_of(process, entry);
+	old_cell = entry->cell;
+	old_sums = sums_of(process, &old, entry->caller, old_cell);
+	sums = sums_of(process, block, entry->caller, cell);
+	for (int i = 0; i < SUMS_COUNT; i++) {
+		if (sums.slices[i] && sums.slices[i] == old_sums.slices[i]) {
+			slice_resize(sums.slices[i], block_bytes(&old), block_bytes(block));
+			continue;
+		}
+		if (old_sums.slices[i])
+			slice_sub(old_sums.slices[i], block_bytes(&old));
+		if (sums.slices[i])
+			slice_add(sums.slices[i], block_bytes(block));
+	}
+	tally_block(process, &old, -1);
+	tally_block(process, block, 1);
+	fill(entry, block);
+	entry->cell = cell;
+	leave_cell(process, old_cell);
+	see_cell(process, block, cell);
 	return 0;
 }
 
-int books_slice(struct process *process, const struct caller *caller, uint64_t *ret_slice)
+int books_move(struct process *process, enum key key, uint64_t addr, uint64_t new_addr)
 {
-	struct books *books = books_of(process);
-	uint64_t key, slice;
-
-	if (!caller) {
-		*ret_slice = 0;
-		return 0;
-	}
-	key = (uint64_t)caller->id + 1;
-	slice = (uintptr_t)map_get(&books->callers, key);
-	if (slice) {
-		*ret_slice = slice;
-		return 0;
-	}
-	if (process->caller_count == books->caller_capacity && grow_callers(process) < 0)
-		return -ENOMEM;
-	slice = process->caller_count + 1;
-	if (map_put(&books->callers, key, (void *)(uintptr_t)slice, NULL) < 0)
-		return -ENOMEM;
-	process->by_caller[process->caller_count++] = (struct caller_slice) { .caller = caller };
-	*ret_slice = slice;
+	if (find(process, key, addr))
+		blocks_move(&own_of(process)->books->blocks, (uint8_t)key, addr, new_addr);
 	return 0;
 }
 
-static void slice_add(struct slice *slice, uint64_t bytes)
+static int by_id(const void *left, const void *right)
 {
-	slice->live.bytes += bytes;
-	slice->live.count++;
-	slice->allocated.bytes += bytes;
-	slice->allocated.count++;
-	if (slice->live.bytes > slice->peak_bytes)
-		slice->peak_bytes = slice->live.bytes;
+	const struct picked *a = left, *b = right;
+
+	return (a->block.id > b->block.id) - (a->block.id < b->block.id);
 }
 
-static void slice_sub(struct slice *slice, uint64_t bytes)
+int books_pick(const struct process *process, pick_fn *pick, void *ctx, struct picked **ret_blocks, size_t *ret_count)
 {
-	slice->live.bytes -= bytes;
-	slice->live.count--;
+	const struct books *books = own_of(process)->books;
+	size_t count = 0, capacity = 0;
+	struct picked *picked = NULL;
+	struct entry *entry;
+
+	for (size_t i = 0; books && (entry = blocks_next(&books->blocks, &i));) {
+		struct block block = block_of(process, entry);
+
+		if (pick && !pick(ctx, entry->key, &block))
+			continue;
+		if (count == capacity) {
+			struct picked *grown;
+
+			capacity = capacity ? capacity * 2 : 16;
+			grown = reallocarray(picked, capacity, sizeof(*picked));
+			if (!grown) {
+				free(picked);
+				return -ENOMEM;
+			}
+			picked = grown;
+		}
+		picked[count++] = (struct picked) { entry->key, block };
+	}
+	if (count)
+		qsort(picked, count, sizeof(*picked), by_id);
+	*ret_blocks = picked;
+	*ret_count = count;
+	return 0;
 }
 
-static void slice_held(struct slice *slice, uint64_t bytes)
+/* A million of them go at once: by less than a whole block each. */
+struct numbered {
+	uint64_t id;
+	const struct entry *entry;
+};
+
+static int by_number(const void *left, const void *right)
 {
-	slice->at_exit.bytes += bytes;
-	slice->at_exit.count++;
+	const struct numbered *a = left, *b = right;
+
+	return (a->id > b->id) - (a->id < b->id);
 }
 
-/* The slices that a block counts in, one function for each direction. */
-static void each_slice(struct process *process, const struct entry *entry, void (*fn)(struct slice *, uint64_t))
+static void drain_one(struct process *process, const struct entry *entry, drained_fn *fn, void *ctx)
 {
-	fn(&process->total, entry->block.size);
-	fn(&process->by_kind[entry->block.kind], entry->block.size);
-	if (entry->slice)
-		fn(&process->by_caller[entry->slice - 1].slice, entry->block.size);
+	struct block block;
+
+	take(process, entry, true, &block);
+	fn(ctx, &block);
 }
 
-void books_add(struct process *process, const struct entry *entry)
+void books_drain(struct process *process, drained_fn *fn, void *ctx)
 {
-	each_slice(process, entry, slice_add);
+	struct books *books = own_of(process)->books;
+	struct numbered *numbered;
+	struct entry *entry;
+	size_t count = 0;
+
+	if (!books || !books->blocks.count)
+		return;
+	numbered = calloc(books->blocks.count, sizeof(*numbered));
+	for (size_t i = 0; (entry = blocks_next(&books->blocks, &i));) {
+		if (numbered)
+			numbered[count++] = (struct numbered) { entry->id, entry };
+		else
+			drain_one(process, entry, fn, ctx);
+	}
+	if (count)
+		qsort(numbered, count, sizeof(*numbered), by_number);
+	for (size_t i = 0; i < count; i++)
+		drain_one(process, numbered[i].entry, fn, ctx);
+	free(numbered);
 }
 
-void books_sub(struct process *process, const struct entry *entry)
+int books_request(struct process *process, enum vt_kind kind, const struct caller *caller, uint64_t bytes)
 {
-	each_slice(process, entry, slice_sub);
-}
+	struct books *books = books_make(process);
+	uint32_t index;
 
-void books_held(struct process *process, const struct entry *entry)
-{
-	each_slice(process, entry, slice_held);
-}
-
-/* What a program asks for is any number: the sum stays at the top instead of starting anew. */
-static void slice_request(struct slice *slice, uint64_t bytes)
-{
-	if (__builtin_add_overflow(slice->allocated.bytes, bytes, &slice->allocated.bytes))
-		slice->allocated.bytes = UINT64_MAX;
-	slice->allocated.count++;
-}
-
-void books_request(struct process *process, enum vt_kind kind, uint64_t slice, uint64_t bytes)
-{
+	if (!books || sums_caller(process, &books->sums, caller, &index) < 0)
+		return -ENOMEM;
 	slice_request(&process->total, bytes);
 	slice_request(&process->by_kind[kind], bytes);
-	if (slice)
-		slice_request(&process->by_caller[slice - 1].slice, bytes);
-}
-
-int books_settle(struct process *process, const struct settling *settling)
-{
-	struct books *books = books_of(process);
-
-	if (books->settling_count == books->settling_capacity) {
-		size_t capacity = books->settling_capacity ? books->settling_capacity * 2 : 4;
-		struct settling *items = reallocarray(books->settling, capacity, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		books->settling = items;
-		books->settling_capacity = capacity;
-	}
-	books->settling[books->settling_count++] = *settling;
+	if (index)
+		slice_request(&process->by_caller[index - 1].slice, bytes);
 	return 0;
 }
 
-static void take(struct books *books, size_t index, struct block *ret_block)
+struct settlings *books_settlings(struct process *process)
 {
-	*ret_block = books->settling[index].block;
-	books->settling_count--;
-	memmove(&books->settling[index], &books->settling[index + 1],
-		(books->settling_count - index) * sizeof(books->settling[0]));
+	struct own *own = own_of(process);
+
+	return own->books ? &own->books->settlings : NULL;
 }
 
-bool books_settled(struct process *process, uint64_t addr, uint64_t enter_ns, struct block *ret_block)
+void ledger_each_block(const struct ledger *ledger, const struct process *process, block_fn *fn, void *ctx)
 {
-	struct books *books = books_of(process);
+	const struct books *books = own_of(process)->books;
+	const struct entry *entry;
 
-	for (size_t i = 0; i < books->settling_count; i++) {
-		const struct settling *settling = &books->settling[i];
+	(void)ledger;
+	for (size_t i = 0; books && (entry = blocks_next(&books->blocks, &i));) {
+		struct block block = block_of(process, entry);
 
-		if (settling->block.addr != addr || enter_ns < settling->block.alloc_ns ||
-		    enter_ns >= settling->until_ns)
-			continue;
-		take(books, i, ret_block);
-		return true;
+		fn(ctx, &block);
 	}
-	return false;
-}
-
-void books_settle_oldest(struct process *process, struct block *ret_block)
-{
-	take(books_of(process), 0, ret_block);
 }

@@ -15,6 +15,10 @@ int ledger_new(const struct ledger_settings *settings, struct ledger **ret_ledge
 		return -ENOMEM;
 	ledger->settings = *settings;
 	map_init(&ledger->processes.live);
+	if (gpus_init(ledger)) {
+		ledger_free(ledger);
+		return -ENOMEM;
+	}
 	*ret_ledger = ledger;
 	return 0;
 }
@@ -24,7 +28,8 @@ void ledger_free(struct ledger *ledger)
 	if (!ledger)
 		return;
 	processes_fini(&ledger->processes);
-	arena_fini(&ledger->arena);
+	shares_fini(ledger);
+	gpus_fini(ledger);
 	free(ledger);
 }
 
@@ -85,6 +90,8 @@ void ledger_apply(struct ledger *ledger, const struct event *event, const struct
 	case EVENT_ALLOC_FAILED:
 	case EVENT_FREE:
 	case EVENT_FREE_FAILED:
+	case EVENT_DONE:
+	case EVENT_FAILED:
 	case EVENT_ENTERED:
 		call_apply(ledger, event, caller);
 		break;
@@ -156,7 +163,7 @@ bool ledger_complete(const struct ledger *ledger, const struct process *process)
 	if (!process)
 		return ledger_lost(ledger) == 0;
 	return !ledger->lost_global && !process->lost && !process->uncovered && !process->attached_late &&
-	       !process->entered;
+	       !process->entered && !process->maybe_captured;
 }
 
 uint64_t ledger_ends(const struct ledger *ledger)
@@ -167,16 +174,4 @@ uint64_t ledger_ends(const struct ledger *ledger)
 bool ledger_entry_only(const struct ledger *ledger)
 {
 	return ledger->settings.entry_only;
-}
-
-void ledger_each_block(const struct ledger *ledger, const struct process *process, block_fn *fn, void *ctx)
-{
-	const struct map_slot *slot;
-
-	(void)ledger;
-	for (size_t i = 0; (slot = map_next(&books_of(process)->blocks, &i));) {
-		const struct entry *entry = slot->value;
-
-		fn(ctx, &entry->block);
-	}
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ledger/account.h"
 #include "ledger/books.h"
 
 /* The start time that /proc tells is the kernel's, cut to ticks of 1/100 s (USER_HZ): it names the same process. */
@@ -12,6 +13,35 @@ static bool same_start(uint64_t a, uint64_t b)
 	if (!a || !b || a == b)
 		return true;
 	return a / TICK_NS == b / TICK_NS && (a % TICK_NS == 0 || b % TICK_NS == 0);
+}
+
+struct leaving {
+	struct ledger *ledger;
+	struct process *process;
+	const struct event *event;
+	enum free_reason reason;
+};
+
+static void tell_leaving(void *ctx, const struct block *block)
+{
+	const struct leaving *leaving = ctx;
+
+	ledger_tell_gone(leaving->ledger, leaving->process, leaving->event, block, leaving->reason);
+	stream_left(leaving->process, block);
+	share_freed(leaving->ledger, leaving->process, leaving->event, block);
+}
+
+/* What it shares first: others may hold it on. Then in the order of allocation, so that the same events always give the same output. */
+void ledger_free_all(struct ledger *ledger, struct process *process, const struct event *event, enum free_reason reason)
+{
+	struct settlings *settlings = books_settlings(process);
+	struct leaving leaving = { ledger, process, event, reason };
+	struct block block;
+
+	share_ended(ledger, process, event, reason);
+	while (settlings && settlings_take_oldest(settlings, &block))
+		ledger_tell_gone(ledger, process, event, &block, FREE_CALL);
+	books_drain(process, tell_leaving, &leaving);
 }
 
 static void end_process(struct ledger *ledger, struct process *process, const struct event *event, int32_t exit_code)
@@ -102,6 +132,8 @@ static void apply_birth(struct ledger *ledger, const struct event *event)
 		news = true;
 	} else if (event->kind == EVENT_EXEC) {
 		ledger_free_all(ledger, process, event, FREE_EXEC);
+		contexts_fini(process);
+		streams_fini(process);
 	}
 	/* A process that was known by its calls only gets its name now. */
 	if (process->comm[0] == '?' && !process->start_ns)

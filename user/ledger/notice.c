@@ -50,6 +50,9 @@ const char *free_reason_name(enum free_reason reason)
 		[FREE_CALL] = "call",
 		[FREE_EXIT] = "exit",
 		[FREE_EXEC] = "exec",
+		[FREE_CONTEXT] = "context",
+		[FREE_EXPORTER_GONE] = "exporter_gone",
+		[FREE_DESCRIPTOR] = "descriptor",
 	};
 
 	return pick(names, ARRAY_SIZE(names), reason);
@@ -72,12 +75,18 @@ enum placement placement_of_kind(enum vt_kind kind)
 	switch (kind) {
 	case VT_KIND_DEVICE:
 	case VT_KIND_POOL:
+	case VT_KIND_ARRAY:
+	case VT_KIND_VMM:
+	case VT_KIND_GRAPH:
 		return PLACEMENT_VRAM;
 	case VT_KIND_MANAGED:
 		return PLACEMENT_MIGRATABLE;
 	case VT_KIND_PINNED:
+	case VT_KIND_REGISTERED:
 		return PLACEMENT_HOST;
 	case VT_KIND_ANY:
+	case VT_KIND_IMPORTED:
+	case VT_KIND_COUNT:
 		break;
 	}
 	return PLACEMENT_UNKNOWN;

@@ -65,7 +65,9 @@ const char *kind_name(enum vt_kind kind)
 {
 	static const char *const names[] = {
 		[VT_KIND_ANY] = "any",	     [VT_KIND_DEVICE] = "device", [VT_KIND_MANAGED] = "managed",
-		[VT_KIND_PINNED] = "pinned", [VT_KIND_POOL] = "pool",
+		[VT_KIND_PINNED] = "pinned", [VT_KIND_POOL] = "pool",	  [VT_KIND_REGISTERED] = "registered",
+		[VT_KIND_ARRAY] = "array",   [VT_KIND_VMM] = "vmm",	  [VT_KIND_IMPORTED] = "imported",
+		[VT_KIND_GRAPH] = "graph",
 	};
 
 	return (size_t)kind < ARRAY_SIZE(names) ? names[kind] : "unknown";

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/escape.h"
-#include "probe/table.h"
 
 /*
  * One JSON object per line; json-schema.json is the contract. The common lines are put together from ready pieces: an
@@ -31,6 +30,12 @@ static const char *notice_action(const struct notice *notice)
 	static const char *const actions[] = {
 		[NOTICE_ALLOC] = "vram_allocate",
 		[NOTICE_FREE] = "vram_deallocate",
+		[NOTICE_TAKEN] = "vram_take",
+		[NOTICE_MAP] = "vram_map",
+		[NOTICE_UNMAP] = "vram_unmap",
+		[NOTICE_EXPORT] = "vram_export",
+		[NOTICE_ADVISE] = "vram_advise",
+		[NOTICE_PREFETCH] = "vram_prefetch",
 		[NOTICE_FREE_FAILED] = "vram_deallocate_failed",
 		[NOTICE_FREE_UNMATCHED] = "vram_deallocate_unmatched",
 		[NOTICE_ALLOC_FAILED] = "vram_allocate_failed",
@@ -68,12 +73,26 @@ static const char *notice_level(const struct notice *notice)
 	}
 }
 
+void json_gpu(struct json *json, const struct ledger_gpu *gpu)
+{
+	char text[GPU_NAME_BYTES];
+
+	json_string(json, "device", gpu_name(gpu, text));
+	json_string(json, "device_uuid", gpu && gpu->uuid[0] ? gpu->uuid : NULL);
+}
+
+/* Of lines that are of no block: the machine's only GPU. */
+static const struct ledger_gpu *only_gpu(const struct sink *sink)
+{
+	return sink->settings.gpu_count == 1 ? &sink->settings.gpus[0] : NULL;
+}
+
 /* The keys that every line has, up to `human`. */
 struct head {
 	const char *event;
 	const char *action;
 	const char *level;
-	const char *device;
+	const struct ledger_gpu *gpu;
 	uint64_t time_ns;
 	const struct process *process;
 	uint32_t tid;
@@ -116,8 +135,7 @@ static void begin_line(struct sink *sink, struct json *json, const struct head *
 	buf_str(buf, ",\"actor\":\"vram-residency\"");
 	json_string(json, "action", head->action);
 	json_string(json, "level", head->level);
-	json_string(json, "device", head->device);
-	json_string(json, "device_uuid", head->device ? sink->settings.device_uuid : NULL);
+	json_gpu(json, head->gpu);
 	if (sink->settings.simulated)
 		json_bool(json, "simulated", true);
 }
@@ -129,150 +147,13 @@ static void end_line(struct sink *sink, struct json *json)
 	sink_emit(sink);
 }
 
-static void add_caller(struct json *json, const struct caller *caller)
-{
-	if (!caller || !caller->module) {
-		json_null(json, "caller");
-		return;
-	}
-	json_object_begin(json, "caller");
-	json_string(json, "module", caller->module);
-	json_string(json, "symbol", caller->symbol);
-	json_u64(json, "offset", caller->offset);
-	json_string(json, "demangled", caller->demangled);
-	json_object_end(json);
-}
-
-static void add_call(struct json *json, const struct notice *notice)
-{
-	json_string(json, "api", notice->api);
-	json_string(json, "layer", notice->api ? notice_layer_name(notice->layer) : NULL);
-	if (notice->api)
-		json_u64(json, "duration_ns", notice->duration_ns);
-	else
-		json_null(json, "duration_ns");
-	add_caller(json, notice->caller);
-}
-
-static void add_memory(struct json *json, const struct notice *notice)
-{
-	json_u64(json, "size", notice->size);
-	json_string(json, "kind", kind_name(notice->memory_kind));
-	json_string(json, "placement", placement_name(notice->placement));
-	json_string(json, "purpose", purpose_name(notice->purpose));
-	/* Nothing declares a purpose yet. What may come to set one is at least a rule; a guess is never shown as declared. */
-	json_string(json, "purpose_source", notice->purpose == PURPOSE_UNKNOWN ? "none" : "rule");
-}
-
-static void add_block(struct json *json, const struct notice *notice)
-{
-	json_u64(json, "id", notice->id);
-	json_address(json, "addr", notice->addr);
-	add_memory(json, notice);
-}
-
-static void add_error(struct json *json, const struct notice *notice)
-{
-	bool oom = notice->kind == NOTICE_ALLOC_FAILED && notice->error == CUDA_OUT_OF_MEMORY;
-
-	json_i64(json, "error", notice->error);
-	json_string(json, "error_name", error_name(notice->error_layer, notice->error));
-	json_string(json, "error_layer", layer_name(notice->error_layer));
-	json_string(json, "error_kind", oom ? "vram_oom" : NULL);
-}
-
-static void add_process_event(struct json *json, const struct notice *notice)
-{
-	const struct process *process = notice->process;
-
-	json_string(json, "what", process_event_name(notice));
-	if (process->parent_tgid)
-		json_u64(json, "parent_pid", process->parent_tgid);
-	else
-		json_null(json, "parent_pid");
-	json_u64(json, "uid", process->uid);
-	json_bool(json, "attached_late", process->attached_late);
-	totals_exit(json, process);
-}
-
-static void add_entered(struct json *json, const struct notice *notice)
-{
-	bool alloc = notice->op == VT_OP_ALLOC;
-
-	json_string(json, "op", call_op_name(notice));
-	if (alloc)
-		json_u64(json, "size", notice->size);
-	else
-		json_null(json, "size");
-	if (alloc)
-		json_null(json, "addr");
-	else
-		json_address(json, "addr", notice->addr);
-	json_string(json, "kind", alloc ? kind_name(notice->memory_kind) : NULL);
-	json_string(json, "placement", alloc ? placement_name(notice->placement) : NULL);
-	json_string(json, "api", notice->api);
-	json_string(json, "layer", notice_layer_name(notice->layer));
-	add_caller(json, notice->caller);
-}
-
-/* The keys of this kind of event alone. */
-static void add_body(struct json *json, const struct notice *notice)
-{
-	switch (notice->kind) {
-	case NOTICE_ALLOC:
-		add_block(json, notice);
-		add_call(json, notice);
-		json_u64(json, "live_bytes", notice->live_bytes);
-		break;
-	case NOTICE_FREE:
-		add_block(json, notice);
-		json_u64(json, "age_ns", notice->age_ns);
-		json_string(json, "reason", free_reason_name(notice->reason));
-		json_u64(json, "live_bytes", notice->live_bytes);
-		add_call(json, notice);
-		break;
-	case NOTICE_FREE_FAILED:
-		json_address(json, "addr", notice->addr);
-		add_error(json, notice);
-		add_call(json, notice);
-		break;
-	case NOTICE_FREE_UNMATCHED:
-		json_address(json, "addr", notice->addr);
-		add_call(json, notice);
-		break;
-	case NOTICE_ALLOC_FAILED:
-		add_memory(json, notice);
-		add_error(json, notice);
-		add_call(json, notice);
-		break;
-	case NOTICE_ENTERED:
-		add_entered(json, notice);
-		break;
-	case NOTICE_UNCOVERED:
-		json_string(json, "what", "no_driver_call");
-		json_u64(json, "size", notice->size);
-		json_string(json, "kind", kind_name(notice->memory_kind));
-		json_string(json, "placement", placement_name(notice->placement));
-		add_call(json, notice);
-		break;
-	case NOTICE_LOST:
-		json_u64(json, "count", notice->lost_count);
-		json_string(json, "cause", lost_cause_name(notice->lost_cause));
-		json_string(json, "text", lost_cause_text(notice->lost_cause));
-		break;
-	case NOTICE_PROCESS:
-		add_process_event(json, notice);
-		break;
-	}
-}
-
 static void json_notice(struct sink *sink, const struct notice *notice)
 {
 	struct head head = {
 		.event = notice_event_name(notice),
 		.action = notice_action(notice),
 		.level = notice_level(notice),
-		.device = notice_device(notice, sink->settings.device),
+		.gpu = notice->gpu,
 		.time_ns = notice->time_ns,
 		.process = notice->process,
 		.tid = notice->tid,
@@ -282,9 +163,9 @@ static void json_notice(struct sink *sink, const struct notice *notice)
 	begin_line(sink, &json, &head);
 	/* Nothing in the sentence comes from outside: it needs no escaping. */
 	buf_str(&sink->line, ",\"human\":\"");
-	sentence_add(&sink->line, notice, head.device);
+	sentence_add(&sink->line, notice);
 	buf_char(&sink->line, '"');
-	add_body(&json, notice);
+	json_body(&json, notice);
 	end_line(sink, &json);
 }
 
@@ -295,7 +176,7 @@ static void json_attached(struct sink *sink, const struct sink_attached *attache
 		.event = "attach",
 		.action = "process_attach",
 		.level = "info",
-		.device = sink->settings.device,
+		.gpu = only_gpu(sink),
 		.time_ns = attached->time_ns,
 		.process = &process,
 	};
@@ -320,15 +201,21 @@ static void add_ledger(struct sink *sink, struct json *json, const struct ledger
 		.event = final ? "summary" : "ledger",
 		.action = final ? "vram_summary" : "vram_ledger",
 		.level = totals_complete(ledger) ? "info" : "warning",
-		.device = sink->settings.device,
+		.gpu = only_gpu(sink),
 		.time_ns = time_ns,
+	};
+	struct totals_view view = {
+		.ledger = ledger,
+		.time_ns = time_ns,
+		.dropped = sink->dropped,
+		.ends_told = final ? 0 : sink->ends_told,
 	};
 
 	begin_line(sink, json, &head);
 	buf_str(&sink->line, ",\"human\":\"");
 	totals_human(&sink->line, ledger);
 	buf_char(&sink->line, '"');
-	totals_add(json, ledger, sink->dropped, final ? 0 : sink->ends_told);
+	totals_add(json, &view);
 }
 
 static void json_table(struct sink *sink, const struct ledger *ledger, uint64_t time_ns)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sink/backend.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#include "base/cleanup.h"
-#include "base/escape.h"
 #include "probe/table.h"
 
 /* The words that several sinks share: names of events, and one plain sentence per event. */
@@ -34,6 +33,12 @@ const char *notice_event_name(const struct notice *notice)
 	static const char *const names[] = {
 		[NOTICE_ALLOC] = "alloc",
 		[NOTICE_FREE] = "free",
+		[NOTICE_TAKEN] = "taken",
+		[NOTICE_MAP] = "map",
+		[NOTICE_UNMAP] = "unmap",
+		[NOTICE_EXPORT] = "export",
+		[NOTICE_ADVISE] = "advise",
+		[NOTICE_PREFETCH] = "prefetch",
 		[NOTICE_FREE_FAILED] = "free_failed",
 		[NOTICE_FREE_UNMATCHED] = "free_unmatched",
 		[NOTICE_ALLOC_FAILED] = "alloc_failed",
@@ -65,35 +70,91 @@ void sentence_attached(struct buf *buf, const struct sink_attached *attached)
 	buf_str(buf, "; what it allocated before now is unseen");
 }
 
-const char *memory_title(enum vt_kind kind)
+bool notice_virtual(const struct notice *notice)
+{
+	return notice->block_flags & BLOCK_VIRTUAL;
+}
+
+bool notice_borrowed(const struct notice *notice)
+{
+	return notice->block_flags & BLOCK_BORROWED;
+}
+
+bool notice_ranged(const struct notice *notice)
+{
+	switch (notice->kind) {
+	case NOTICE_MAP:
+	case NOTICE_UNMAP:
+	case NOTICE_ADVISE:
+	case NOTICE_PREFETCH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+uint64_t notice_bytes(const struct notice *notice)
+{
+	if (notice_ranged(notice))
+		return notice->range_size;
+	return notice_virtual(notice) ? notice->requested : notice->size;
+}
+
+bool notice_sized(const struct notice *notice)
+{
+	if (notice->size)
+		return true;
+	return notice->memory_kind != VT_KIND_ANY && notice->op != VT_OP_IMPORT && notice->op != VT_OP_POOL_NEW;
+}
+
+const char *gpu_name(const struct ledger_gpu *gpu, char ret_text[GPU_NAME_BYTES])
+{
+	if (!gpu || gpu->index < 0)
+		return NULL;
+	if (gpu->index < 10) { /* each event names its GPU: without printf */
+		memcpy(ret_text, "GPU0", sizeof("GPU0"));
+		ret_text[3] = (char)('0' + gpu->index);
+	} else {
+		snprintf(ret_text, GPU_NAME_BYTES, "GPU%d", gpu->index);
+	}
+	return ret_text;
+}
+
+/* "GPU1", "host", or NULL: none, or not known which. */
+const char *location_name(const struct notice *notice, char ret_text[GPU_NAME_BYTES])
+{
+	switch (notice->location) {
+	case NOTICE_AT_GPU:
+		return gpu_name(notice->gpu, ret_text);
+	case NOTICE_AT_HOST:
+		return "host";
+	case NOTICE_AT_NONE:
+		break;
+	}
+	return NULL;
+}
+
+static const char *memory_title(enum vt_kind kind, enum placement placement)
 {
 	switch (kind) {
 	case VT_KIND_MANAGED:
 		return "managed memory";
 	case VT_KIND_PINNED:
 		return "pinned host memory";
-	case VT_KIND_DEVICE:
-	case VT_KIND_POOL:
+	case VT_KIND_REGISTERED:
+		return "registered host memory";
+	case VT_KIND_GRAPH:
+		return "graph memory";
+	default:
+		break;
+	}
+	switch (placement) {
+	case PLACEMENT_VRAM:
 		return "VRAM";
+	case PLACEMENT_HOST:
+		return "host memory";
 	default:
 		return "memory";
-	}
-}
-
-const char *notice_device(const struct notice *notice, const char *device)
-{
-	bool placed = notice->placement == PLACEMENT_VRAM || notice->placement == PLACEMENT_MIGRATABLE;
-
-	switch (notice->kind) {
-	case NOTICE_ALLOC:
-	case NOTICE_FREE:
-	case NOTICE_ALLOC_FAILED:
-	case NOTICE_UNCOVERED:
-		return placed ? device : NULL;
-	case NOTICE_ENTERED:
-		return placed && notice->op == VT_OP_ALLOC ? device : NULL;
-	default:
-		return NULL;
 	}
 }
 
@@ -117,28 +178,55 @@ void sentence_size(struct buf *buf, uint64_t bytes)
 	buf_str(buf, " MB");
 }
 
-/* A sentence stands in a JSON string as it is, and a recording names its device as it likes. */
-static void add_device(struct buf *buf, const struct notice *notice, const char *device)
+static void add_gpu(struct buf *buf, const struct notice *notice)
 {
-	if (!device || notice->placement != PLACEMENT_VRAM)
+	char text[GPU_NAME_BYTES];
+	const char *name = gpu_name(notice->gpu, text);
+
+	if (!name || notice->placement != PLACEMENT_VRAM)
 		return;
 	buf_str(buf, " on ");
-	escape_json(buf, device, strlen(device));
+	buf_str(buf, name);
 }
 
 /* "64 MB VRAM on GPU0" */
-static void add_block(struct buf *buf, const struct notice *notice, const char *device)
+static void add_block(struct buf *buf, const struct notice *notice)
 {
-	sentence_size(buf, notice->size);
+	if (notice_virtual(notice))
+		buf_str(buf, "an address for ");
+	sentence_size(buf, notice_virtual(notice) ? notice->requested : notice->size);
 	buf_char(buf, ' ');
-	buf_str(buf, memory_title(notice->memory_kind));
-	add_device(buf, notice, device);
+	buf_str(buf, memory_title(notice->memory_kind, notice->placement));
+	add_gpu(buf, notice);
 }
 
-static void add_alloc(struct buf *buf, const struct notice *notice, const char *device)
+/* An import: whose it is, and who counts it. */
+static void add_import(struct buf *buf, const struct notice *notice)
 {
+	buf_str(buf, "Opened ");
+	add_block(buf, notice);
+	if (notice_borrowed(notice) && notice->peer_tgid)
+		buf_printf(buf, " of process %u, which it is counted to", notice->peer_tgid);
+	else if (notice_borrowed(notice))
+		buf_str(buf, " of another process, which it is counted to");
+	else
+		buf_str(buf, " of a process that is not traced, counted here");
+}
+
+static void add_alloc(struct buf *buf, const struct notice *notice)
+{
+	if (notice->memory_kind == VT_KIND_IMPORTED) {
+		add_import(buf, notice);
+		return;
+	}
 	buf_str(buf, "Allocated ");
-	add_block(buf, notice, device);
+	add_block(buf, notice);
+	if (notice_virtual(notice))
+		buf_str(buf, ", no memory yet");
+	if (notice->block_flags & BLOCK_COMPUTED)
+		buf_str(buf, ", a computed size");
+	if (notice->block_flags & BLOCK_MAYBE_CAPTURED)
+		buf_str(buf, ", perhaps only an address of a graph");
 	if (notice->purpose == PURPOSE_UNKNOWN) {
 		buf_str(buf, ", purpose unknown");
 	} else {
@@ -147,21 +235,112 @@ static void add_alloc(struct buf *buf, const struct notice *notice, const char *
 	}
 }
 
-static void add_free(struct buf *buf, const struct notice *notice, const char *device)
+static void add_free_reason(struct buf *buf, const struct notice *notice)
 {
-	buf_str(buf, "Deallocated ");
-	add_block(buf, notice, device);
+	switch (notice->reason) {
+	case FREE_CALL:
+		break;
+	case FREE_EXIT:
+		buf_str(buf, " at the end of the process");
+		break;
+	case FREE_EXEC:
+		buf_str(buf, " when the process started another program");
+		break;
+	case FREE_CONTEXT:
+		buf_str(buf, " at the end of its context");
+		break;
+	case FREE_EXPORTER_GONE:
+		if (notice->peer_tgid)
+			buf_printf(buf, ", which process %u holds on", notice->peer_tgid);
+		else
+			buf_str(buf, ", which another process holds on");
+		break;
+	case FREE_DESCRIPTOR:
+		buf_str(buf, " when the last descriptor of it was closed");
+		break;
+	}
+}
+
+static void add_free(struct buf *buf, const struct notice *notice)
+{
+	if (notice_borrowed(notice))
+		buf_str(buf, "Closed ");
+	else if (notice->reason == FREE_EXPORTER_GONE)
+		buf_str(buf, "Gave up ");
+	else
+		buf_str(buf, "Deallocated ");
+	add_block(buf, notice);
+	if (notice_borrowed(notice))
+		buf_str(buf, " of another process");
 	if (notice->purpose != PURPOSE_UNKNOWN) {
 		buf_str(buf, " for ");
 		buf_str(buf, purpose_title(notice->purpose));
 	}
-	if (notice->reason == FREE_EXIT)
-		buf_str(buf, " at the end of the process");
-	else if (notice->reason == FREE_EXEC)
-		buf_str(buf, " when the process started another program");
+	add_free_reason(buf, notice);
 	buf_str(buf, " (");
 	sentence_size(buf, notice->live_bytes);
 	buf_str(buf, " still in use)");
+}
+
+static void add_taken(struct buf *buf, const struct notice *notice)
+{
+	buf_str(buf, "Took over ");
+	add_block(buf, notice);
+	if (notice->peer_tgid)
+		buf_printf(buf, " that process %u gave up", notice->peer_tgid);
+	else
+		buf_str(buf, " that another process gave up");
+	buf_str(buf, " (");
+	sentence_size(buf, notice->live_bytes);
+	buf_str(buf, " in use)");
+}
+
+/* MAP, UNMAP */
+static void add_mapping(struct buf *buf, const struct notice *notice)
+{
+	bool map = notice->kind == NOTICE_MAP;
+
+	buf_str(buf, map ? "Mapped " : "Unmapped ");
+	sentence_size(buf, notice->range_size);
+	buf_char(buf, ' ');
+	if (notice->id) {
+		buf_str(buf, memory_title(notice->memory_kind, notice->placement));
+		add_gpu(buf, notice);
+	} else {
+		buf_str(buf, "of a block that is not known");
+	}
+	buf_str(buf, map ? " at " : " from ");
+	buf_hex(buf, notice->range_addr);
+}
+
+static void add_export(struct buf *buf, const struct notice *notice)
+{
+	buf_str(buf, "Made ");
+	add_block(buf, notice);
+	buf_str(buf, " available to other processes");
+}
+
+/* ADVISE, PREFETCH */
+static void add_location(struct buf *buf, const struct notice *notice)
+{
+	bool advice = notice->kind == NOTICE_ADVISE;
+	char text[GPU_NAME_BYTES];
+	const char *gpu = gpu_name(notice->gpu, text);
+
+	if (notice->location == NOTICE_AT_NONE) {
+		buf_str(buf, advice ? "Asked for no place of " : "Prefetched ");
+	} else {
+		buf_str(buf, advice ? "Asked for a place " : "Prefetched to ");
+		if (advice)
+			buf_str(buf, notice->location == NOTICE_AT_HOST ? "in " : "on ");
+		if (notice->location == NOTICE_AT_HOST)
+			buf_str(buf, "host memory");
+		else
+			buf_str(buf, gpu ? gpu : "a GPU that is not known");
+		buf_str(buf, advice ? " for " : ": ");
+	}
+	sentence_size(buf, notice->range_size);
+	buf_str(buf, notice->memory_kind == VT_KIND_MANAGED ? " managed memory" : " of memory that is not known");
 }
 
 static void add_error(struct buf *buf, const struct notice *notice)
@@ -174,26 +353,37 @@ static void add_error(struct buf *buf, const struct notice *notice)
 		buf_printf(buf, "error %d", notice->error);
 }
 
-static void add_alloc_failed(struct buf *buf, const struct notice *notice, const char *device)
+static void add_alloc_failed(struct buf *buf, const struct notice *notice)
 {
-	const char *title = memory_title(notice->memory_kind);
+	const char *title = memory_title(notice->memory_kind, notice->placement);
+	char text[GPU_NAME_BYTES];
+	const char *gpu = gpu_name(notice->gpu, text);
 
+	if (!notice_sized(notice)) {
+		buf_str(buf, notice->api ? notice->api : "A call");
+		buf_str(buf, " failed");
+		if (gpu)
+			buf_printf(buf, " on %s", gpu);
+		buf_str(buf, ": ");
+		add_error(buf, notice);
+		return;
+	}
 	buf_char(buf, title[0] >= 'a' ? (char)(title[0] - 'a' + 'A') : title[0]);
 	buf_str(buf, title + 1);
 	buf_str(buf, " allocation failed");
-	add_device(buf, notice, device);
+	add_gpu(buf, notice);
 	buf_str(buf, ": requested ");
 	sentence_size(buf, notice->size);
 	buf_str(buf, ", ");
 	add_error(buf, notice);
 }
 
-static void add_entered(struct buf *buf, const struct notice *notice, const char *device)
+static void add_entered(struct buf *buf, const struct notice *notice)
 {
 	buf_str(buf, notice->api);
 	if (notice->op == VT_OP_ALLOC) {
 		buf_str(buf, " asked for ");
-		add_block(buf, notice, device);
+		add_block(buf, notice);
 	} else {
 		buf_str(buf, " asked to free ");
 		buf_hex(buf, notice->addr);
@@ -242,14 +432,28 @@ static void add_process(struct buf *buf, const struct notice *notice)
 	}
 }
 
-void sentence_add(struct buf *buf, const struct notice *notice, const char *device)
+void sentence_add(struct buf *buf, const struct notice *notice)
 {
 	switch (notice->kind) {
 	case NOTICE_ALLOC:
-		add_alloc(buf, notice, device);
+		add_alloc(buf, notice);
 		break;
 	case NOTICE_FREE:
-		add_free(buf, notice, device);
+		add_free(buf, notice);
+		break;
+	case NOTICE_TAKEN:
+		add_taken(buf, notice);
+		break;
+	case NOTICE_MAP:
+	case NOTICE_UNMAP:
+		add_mapping(buf, notice);
+		break;
+	case NOTICE_EXPORT:
+		add_export(buf, notice);
+		break;
+	case NOTICE_ADVISE:
+	case NOTICE_PREFETCH:
+		add_location(buf, notice);
 		break;
 	case NOTICE_FREE_FAILED:
 		buf_str(buf, "Deallocation failed: ");
@@ -259,10 +463,10 @@ void sentence_add(struct buf *buf, const struct notice *notice, const char *devi
 		buf_str(buf, "Deallocated a block that was not known: from before the trace, or lost");
 		break;
 	case NOTICE_ALLOC_FAILED:
-		add_alloc_failed(buf, notice, device);
+		add_alloc_failed(buf, notice);
 		break;
 	case NOTICE_ENTERED:
-		add_entered(buf, notice, device);
+		add_entered(buf, notice);
 		break;
 	case NOTICE_UNCOVERED:
 		buf_str(buf, "A call for ");
@@ -275,45 +479,5 @@ void sentence_add(struct buf *buf, const struct notice *notice, const char *devi
 	case NOTICE_PROCESS:
 		add_process(buf, notice);
 		break;
-	}
-}
-
-/* Joins the reasons with "; ". */
-static void add_reason(struct buf *buf, bool *first)
-{
-	buf_str(buf, *first ? "incomplete: " : "; ");
-	*first = false;
-}
-
-void sentence_trust(struct buf *buf, const struct ledger *ledger, const struct process *process)
-{
-	uint64_t lost = process->lost ? process->lost : ledger_lost_unknown(ledger);
-	bool first = true;
-
-	if (ledger_complete(ledger, process)) {
-		buf_str(buf, "complete: every traced call of this process was seen, from its start");
-		return;
-	}
-	if (ledger_entry_only(ledger) || process->entered) {
-		add_reason(buf, &first);
-		buf_str(buf, ENTRY_ONLY_TEXT);
-	}
-	if (process->attached_late) {
-		add_reason(buf, &first);
-		buf_str(buf, "it ran before its calls were probed, what it held then is unseen");
-	}
-	if (lost) {
-		add_reason(buf, &first);
-		buf_printf(buf, "%llu event%s lost%s", (unsigned long long)lost, lost == 1 ? " was" : "s were",
-			   process->lost ? "" : " (of no known process)");
-	}
-	if (process->uncovered) {
-		add_reason(buf, &first);
-		buf_printf(buf, "%llu call%s reached no traced driver call", (unsigned long long)process->uncovered,
-			   process->uncovered == 1 ? "" : "s");
-	}
-	if (first) {
-		add_reason(buf, &first);
-		buf_str(buf, "the ledger does not vouch for it");
 	}
 }

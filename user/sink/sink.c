@@ -31,13 +31,26 @@ static int copy_string(const char **string)
 	return *string ? 0 : -ENOMEM;
 }
 
-static int copy_strings(struct sink_settings *settings)
+static int copy_gpus(struct sink_settings *settings)
+{
+	struct ledger_gpu *gpus = NULL;
+
+	if (settings->gpu_count) {
+		gpus = calloc(settings->gpu_count, sizeof(*gpus));
+		if (gpus)
+			memcpy(gpus, settings->gpus, settings->gpu_count * sizeof(*gpus));
+	}
+	settings->gpus = gpus;
+	return gpus || !settings->gpu_count ? 0 : -ENOMEM;
+}
+
+/* All of them: what is not copied must not be freed as ours. */
+static int copy_settings(struct sink_settings *settings)
 {
 	int err = copy_string(&settings->host);
-	int err_device = copy_string(&settings->device);
-	int err_uuid = copy_string(&settings->device_uuid);
+	int err_gpus = copy_gpus(settings);
 
-	return err < 0 || err_device < 0 || err_uuid < 0 ? -ENOMEM : 0;
+	return err < 0 ? err : err_gpus;
 }
 
 int sink_new(const char *format, const struct sink_settings *settings, struct sink **ret_sink, struct diag *diag)
@@ -52,7 +65,7 @@ int sink_new(const char *format, const struct sink_settings *settings, struct si
 	if (!sink)
 		return diag_err(diag, -ENOMEM, "out of memory for the output");
 	sink->settings = *settings;
-	err = copy_strings(&sink->settings);
+	err = copy_settings(&sink->settings);
 	if (err < 0) {
 		diag_err(diag, err, "out of memory for the output");
 		goto out;
@@ -87,8 +100,7 @@ void sink_free(struct sink *sink)
 	buf_fini(&sink->line);
 	buf_fini(&sink->fragment);
 	free((void *)sink->settings.host);
-	free((void *)sink->settings.device);
-	free((void *)sink->settings.device_uuid);
+	free((void *)sink->settings.gpus);
 	free(sink);
 }
 
@@ -131,13 +143,32 @@ static void tell_dropped(struct sink *sink)
 	sink->dropped = before; /* the line that says so is not one of the lost */
 }
 
+/* Of blocks, whole or in part. */
+static bool is_of_block(const struct notice *notice)
+{
+	switch (notice->kind) {
+	case NOTICE_ALLOC:
+	case NOTICE_FREE:
+	case NOTICE_TAKEN:
+	case NOTICE_MAP:
+	case NOTICE_UNMAP:
+	case NOTICE_EXPORT:
+	case NOTICE_ADVISE:
+	case NOTICE_PREFETCH:
+		return true;
+	case NOTICE_ENTERED:
+		return notice->op == VT_OP_ALLOC;
+	default:
+		return false;
+	}
+}
+
 /* Failures and oddities are told whatever the size: --min-size speaks of blocks. */
 static bool is_wanted(const struct sink_settings *settings, const struct notice *notice)
 {
-	bool asked = notice->kind == NOTICE_ENTERED && notice->op == VT_OP_ALLOC;
-	bool block = notice->kind == NOTICE_ALLOC || notice->kind == NOTICE_FREE || asked;
+	bool block = is_of_block(notice);
 
-	if (block && notice->size < settings->min_size)
+	if (block && notice_bytes(notice) < settings->min_size)
 		return false;
 	if (settings->only_kind >= 0 && (block || notice->kind == NOTICE_ALLOC_FAILED))
 		return (int)notice->memory_kind == settings->only_kind;

@@ -24,8 +24,8 @@ struct sink_settings {
 	int only_kind;	   /* enum vt_kind, or -1: all */
 	bool simulated;	   /* a simulated card is traced: said in the output */
 	const char *host;
-	const char *device; /* "GPU0" when the machine has exactly one, else NULL */
-	const char *device_uuid;
+	const struct ledger_gpu *gpus; /* the machine's, by index; copied */
+	size_t gpu_count;
 };
 
 /* The end of a run, for the summary. */

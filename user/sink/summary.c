@@ -5,10 +5,13 @@
 
 #include "base/escape.h"
 #include "probe/table.h"
+#include "sink/holders.h"
+#include "sink/trust.h"
 
 /* The ledger at the end of a run, for people. */
 
 #define TOP_CALLERS 10
+#define TOP_ROWS 20
 #define WIDTH 10
 #define EXACT_WIDTH 15
 
@@ -92,33 +95,84 @@ static void add_totals(struct sink *sink, const struct process *process)
 	buf_char(buf, '\n');
 }
 
-static void add_kinds(struct sink *sink, const struct process *process, bool entry_only)
+/* "GPU0", "-": no GPU's, "?": not known. */
+static const char *group_name(const struct ledger *ledger, int group, char text[GPU_NAME_BYTES])
 {
+	const char *name;
+
+	if (group == HOLDER_HOST)
+		return "-";
+	name = group < 0 ? NULL : gpu_name(ledger_gpu(ledger, (size_t)group), text);
+	return name ? name : "?";
+}
+
+static void add_row(struct sink *sink, const struct ledger *ledger, const struct process *process,
+		    const struct holder *holder)
+{
+	const struct cell *cell = holder->cell;
+	const struct tally *held = process->ended ? &holder->at_exit : &holder->live;
+	struct buf *buf = &sink->line;
+	char text[GPU_NAME_BYTES];
+	int width = width_of(sink);
+
+	buf_str(buf, "  ");
+	if (sink->settings.gpu_count > 1)
+		buf_printf(buf, "%-6s ", group_name(ledger, holder->group, text));
+	buf_printf(buf, "%-10s %-10s ", kind_name((enum vt_kind)cell->kind),
+		   placement_name((enum placement)cell->placement));
+	if (!ledger_entry_only(ledger)) {
+		text_size(sink, buf, held->bytes, width);
+		buf_char(buf, ' ');
+		if (holder->peak_known)
+			text_size(sink, buf, holder->peak_bytes, width);
+		else
+			buf_printf(buf, "%*s", width, "-");
+		buf_char(buf, ' ');
+	}
+	text_size(sink, buf, holder->allocated.bytes, width);
+	buf_printf(buf, " %8llu  ", (unsigned long long)holder->allocated.count);
+	escape_text(buf, cell->library, strlen(cell->library));
+	buf_str(buf, cell->borrowed ? ", borrowed" : "");
+	buf_str(buf, holder->computed ? ", computed" : "");
+	buf_char(buf, '\n');
+}
+
+/* By device, kind, placement and library. */
+static void add_rows(struct sink *sink, const struct ledger *ledger, const struct process *process,
+		     const struct holders *holders)
+{
+	bool entry_only = ledger_entry_only(ledger);
 	struct buf *buf = &sink->line;
 	int width = width_of(sink);
 
-	if (!process->total.allocated.count)
-		return;
-	buf_str(buf, "  KIND     PLACEMENT   ");
+	buf_str(buf, "  ");
+	if (sink->settings.gpu_count > 1)
+		buf_str(buf, "DEVICE ");
+	buf_printf(buf, "%-10s %-10s ", "KIND", "PLACEMENT");
 	if (!entry_only)
 		buf_printf(buf, "%*s %*s ", width, process->ended ? "AT EXIT" : "LIVE", width, "PEAK");
-	buf_printf(buf, "%*s %8s\n", width, entry_only ? "ASKED FOR" : "ALLOCATED", "COUNT");
-	for (unsigned int kind = 0; kind < KIND_COUNT; kind++) {
-		const struct slice *slice = &process->by_kind[kind];
-
-		if (!slice->allocated.count)
-			continue;
-		buf_printf(buf, "  %-8s %-11s ", kind_name((enum vt_kind)kind),
-			   placement_name(placement_of_kind((enum vt_kind)kind)));
-		if (!entry_only) {
-			text_size(sink, buf, slice_held(process, slice)->bytes, width);
-			buf_char(buf, ' ');
-			text_size(sink, buf, slice->peak_bytes, width);
-			buf_char(buf, ' ');
-		}
-		text_size(sink, buf, slice->allocated.bytes, width);
-		buf_printf(buf, " %8llu\n", (unsigned long long)slice->allocated.count);
+	buf_printf(buf, "%*s %8s  LIBRARY\n", width, entry_only ? "ASKED FOR" : "ALLOCATED", "COUNT");
+	for (size_t i = 0; i < holders->count && i < TOP_ROWS; i++)
+		add_row(sink, ledger, process, &holders->items[i]);
+	if (holders->count > TOP_ROWS) {
+		buf_str(buf, "  and ");
+		add_count(buf, holders->count - TOP_ROWS, "more row");
+		buf_char(buf, '\n');
 	}
+}
+
+static void add_holders(struct sink *sink, const struct ledger *ledger, const struct process *process)
+{
+	struct holders holders;
+
+	if (!process->total.allocated.count && !process->cell_count)
+		return;
+	if (holders_find(ledger, process, &holders) < 0) {
+		sink->line.failed = true; /* counted as a lost line */
+		return;
+	}
+	add_rows(sink, ledger, process, &holders);
+	holders_fini(&holders);
 }
 
 /* By what callers are ranked. */
@@ -213,7 +267,7 @@ static void add_trouble(struct sink *sink, const struct process *process)
 
 static void add_process(struct sink *sink, const struct ledger *ledger, const struct process *process)
 {
-	bool complete = ledger_complete(ledger, process);
+	struct trust trust = trust_of(ledger, process);
 	bool entry_only = ledger_entry_only(ledger);
 	struct buf *buf = &sink->line;
 
@@ -222,14 +276,15 @@ static void add_process(struct sink *sink, const struct ledger *ledger, const st
 		add_requested(sink, process);
 	else
 		add_totals(sink, process);
-	add_kinds(sink, process, entry_only);
+	add_holders(sink, ledger, process);
 	add_callers(sink, process, entry_only);
+	text_notes(sink, ledger, process, false);
 	add_trouble(sink, process);
 	buf_str(buf, "  ");
-	if (!complete)
+	if (!trust.complete)
 		text_color(sink, buf, TEXT_YELLOW);
-	sentence_trust(buf, ledger, process);
-	if (!complete)
+	trust_sentence(buf, &trust);
+	if (!trust.complete)
 		text_color(sink, buf, TEXT_PLAIN);
 	buf_char(buf, '\n');
 	sink_emit(sink); /* a line of its own: the whole may be long */
@@ -280,6 +335,20 @@ static void add_run(struct sink *sink, const struct sink_end *end, size_t with_c
 	}
 }
 
+/* Who still holds something. Of who has ended, what it held then is in its own part. */
+static void add_table(struct sink *sink, const struct ledger *ledger, uint64_t time_ns)
+{
+	bool live = false;
+
+	for (size_t i = 0; i < ledger_process_count(ledger); i++)
+		live = live || ledger_process(ledger, i)->total.live.count || ledger_process(ledger, i)->borrowed.count;
+	if (!live)
+		return;
+	buf_str(&sink->line, "\nStill in use:\n");
+	text_holders(sink, ledger, time_ns);
+	sink_emit(sink);
+}
+
 void text_summary(struct sink *sink, const struct ledger *ledger, const struct sink_end *end)
 {
 	size_t count = ledger_process_count(ledger);
@@ -288,6 +357,7 @@ void text_summary(struct sink *sink, const struct ledger *ledger, const struct s
 	for (size_t i = 0; i < count; i++)
 		with_cuda += ledger_process(ledger, i)->has_cuda;
 	add_run(sink, end, with_cuda, count - with_cuda);
+	add_table(sink, ledger, end->time_ns);
 	for (size_t i = 0; i < count; i++) {
 		const struct process *process = ledger_process(ledger, i);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/escape.h"
 #include "probe/table.h"
@@ -19,6 +20,7 @@
 #define BYTES_WIDTH 9
 #define EXACT_WIDTH 14
 #define KIND_WIDTH 7
+#define DEVICE_WIDTH 6
 #define ADDRESS_WIDTH 14
 #define API_WIDTH 17
 #define CALLER_MAX 56 /* bytes of a caller in a line; the ledger at the end has it in full */
@@ -87,6 +89,12 @@ static int size_width(const struct sink *sink)
 	return sink->settings.exact_bytes ? EXACT_WIDTH : BYTES_WIDTH;
 }
 
+/* With one GPU there is nothing to tell apart. */
+static bool many_gpus(const struct sink *sink)
+{
+	return sink->settings.gpu_count > 1;
+}
+
 static void add_header(struct sink *sink)
 {
 	struct buf *buf = &sink->line;
@@ -98,6 +106,8 @@ static void add_header(struct sink *sink)
 	right(buf, "SIZE", (size_t)size_width(sink));
 	buf_char(buf, ' ');
 	column(buf, "KIND", KIND_WIDTH);
+	if (many_gpus(sink))
+		column(buf, "DEVICE", DEVICE_WIDTH);
 	column(buf, "ADDRESS", ADDRESS_WIDTH);
 	column(buf, "API", API_WIDTH);
 	buf_str(buf, "CALLER");
@@ -150,6 +160,12 @@ static const char *event_title(const struct notice *notice)
 	static const char *const titles[] = {
 		[NOTICE_ALLOC] = "alloc",
 		[NOTICE_FREE] = "free",
+		[NOTICE_TAKEN] = "taken",
+		[NOTICE_MAP] = "map",
+		[NOTICE_UNMAP] = "unmap",
+		[NOTICE_EXPORT] = "export",
+		[NOTICE_ADVISE] = "advise",
+		[NOTICE_PREFETCH] = "prefetch",
 		[NOTICE_FREE_FAILED] = "free FAIL",
 		[NOTICE_FREE_UNMATCHED] = "unmatched",
 		[NOTICE_ALLOC_FAILED] = "alloc FAIL",
@@ -205,24 +221,44 @@ static void add_address(struct buf *buf, const struct notice *notice)
 	if (notice->kind == NOTICE_ALLOC_FAILED || (notice->kind == NOTICE_UNCOVERED && !notice->addr) ||
 	    (notice->kind == NOTICE_ENTERED && notice->op == VT_OP_ALLOC))
 		buf_char(buf, '-');
+	else if (notice_ranged(notice))
+		buf_hex(buf, notice->range_addr);
 	else
 		buf_hex(buf, notice->addr);
 	text_pad(buf, start, ADDRESS_WIDTH);
 	buf_char(buf, ' ');
 }
 
+static bool is_sized(const struct notice *notice)
+{
+	switch (notice->kind) {
+	case NOTICE_FREE_FAILED:
+	case NOTICE_FREE_UNMATCHED:
+		return false;
+	case NOTICE_ALLOC_FAILED:
+		return notice_sized(notice);
+	case NOTICE_ENTERED:
+		return notice->op == VT_OP_ALLOC;
+	default:
+		return true;
+	}
+}
+
 static void add_block(struct sink *sink, const struct notice *notice)
 {
-	bool entered_free = notice->kind == NOTICE_ENTERED && notice->op != VT_OP_ALLOC;
-	bool sized = notice->kind != NOTICE_FREE_FAILED && notice->kind != NOTICE_FREE_UNMATCHED && !entered_free;
+	bool sized = is_sized(notice);
+	bool kind = sized && notice->memory_kind != VT_KIND_ANY;
 	struct buf *buf = &sink->line;
+	char text[GPU_NAME_BYTES];
 
 	if (sized)
-		text_size(sink, buf, notice->size, size_width(sink));
+		text_size(sink, buf, notice_bytes(notice), size_width(sink));
 	else
 		right(buf, "-", (size_t)size_width(sink));
 	buf_char(buf, ' ');
-	column(buf, sized ? kind_name(notice->memory_kind) : "-", KIND_WIDTH);
+	column(buf, kind ? kind_name(notice->memory_kind) : "-", KIND_WIDTH);
+	if (many_gpus(sink))
+		column(buf, gpu_name(notice->gpu, text), DEVICE_WIDTH);
 	add_address(buf, notice);
 	column(buf, notice->api ? notice->api : "-", API_WIDTH);
 }
@@ -267,20 +303,78 @@ static void add_caller(struct buf *buf, const struct caller *caller)
 		cut_middle(buf, start);
 }
 
+static void add_reason(struct buf *buf, const struct notice *notice)
+{
+	static const char *const words[] = {
+		[FREE_EXIT] = "at exit, ",
+		[FREE_EXEC] = "at exec, ",
+		[FREE_CONTEXT] = "with its context, ",
+		[FREE_DESCRIPTOR] = "with its last descriptor, ",
+	};
+
+	if (notice->reason == FREE_EXPORTER_GONE)
+		buf_printf(buf, "held on by %u, ", notice->peer_tgid);
+	else if ((size_t)notice->reason < ARRAY_SIZE(words) && words[notice->reason])
+		buf_str(buf, words[notice->reason]);
+}
+
+/* What the size is not. */
+static void add_marks(struct buf *buf, const struct notice *notice)
+{
+	if (notice_virtual(notice))
+		buf_str(buf, "[address only] ");
+	if (notice_borrowed(notice) && notice->kind == NOTICE_ALLOC && notice->peer_tgid)
+		buf_printf(buf, "[borrowed from %u] ", notice->peer_tgid);
+	else if (notice_borrowed(notice))
+		buf_str(buf, "[borrowed] ");
+	if (notice->block_flags & BLOCK_COMPUTED)
+		buf_str(buf, "[computed] ");
+	if (notice->block_flags & BLOCK_MAYBE_CAPTURED)
+		buf_str(buf, "[maybe captured] ");
+}
+
 static void add_free_note(struct sink *sink, const struct notice *notice)
 {
 	struct buf *buf = &sink->line;
 	char age[DURATION_TEXT_BYTES];
 
 	duration_format(notice->age_ns, age);
-	if (notice->reason == FREE_EXIT)
-		buf_str(buf, "at exit, ");
-	else if (notice->reason == FREE_EXEC)
-		buf_str(buf, "at exec, ");
+	add_reason(buf, notice);
 	buf_str(buf, "after ");
 	buf_str(buf, age);
 	buf_str(buf, ", live ");
 	text_size(sink, buf, notice->live_bytes, 0);
+}
+
+static void add_taken_note(struct sink *sink, const struct notice *notice)
+{
+	struct buf *buf = &sink->line;
+
+	if (notice->peer_tgid)
+		buf_printf(buf, "from %u, ", notice->peer_tgid);
+	buf_str(buf, "live ");
+	text_size(sink, buf, notice->live_bytes, 0);
+}
+
+/* MAP, UNMAP, ADVISE, PREFETCH */
+static void add_range_note(struct buf *buf, const struct notice *notice)
+{
+	char text[GPU_NAME_BYTES];
+	const char *location = location_name(notice, text);
+
+	if (notice->kind == NOTICE_MAP || notice->kind == NOTICE_UNMAP) {
+		if (notice->id)
+			buf_printf(buf, "block %llu", (unsigned long long)notice->id);
+		else
+			buf_str(buf, "a block that is not known");
+		if (notice->kind == NOTICE_MAP && notice->range_offset)
+			buf_printf(buf, " from byte %llu", (unsigned long long)notice->range_offset);
+	} else if (notice->location != NOTICE_AT_NONE) {
+		buf_str(buf, "to ");
+		buf_str(buf, location ? location : "a GPU that is not known");
+	} else {
+		buf_str(buf, "to no place of its own");
+	}
 }
 
 static void add_error_note(struct buf *buf, const struct notice *notice)
@@ -300,9 +394,19 @@ static void add_memory_event(struct sink *sink, const struct notice *notice)
 	struct buf *buf = &sink->line;
 
 	add_block(sink, notice);
+	add_marks(buf, notice);
 	switch (notice->kind) {
 	case NOTICE_FREE:
 		add_free_note(sink, notice);
+		break;
+	case NOTICE_TAKEN:
+		add_taken_note(sink, notice);
+		break;
+	case NOTICE_MAP:
+	case NOTICE_UNMAP:
+	case NOTICE_ADVISE:
+	case NOTICE_PREFETCH:
+		add_range_note(buf, notice);
 		break;
 	case NOTICE_ALLOC_FAILED:
 	case NOTICE_FREE_FAILED:
@@ -350,7 +454,7 @@ static void text_notice(struct sink *sink, const struct notice *notice)
 		text_color(sink, buf, color);
 	add_who(sink, notice);
 	if (notice->kind == NOTICE_LOST || notice->kind == NOTICE_PROCESS)
-		sentence_add(buf, notice, NULL);
+		sentence_add(buf, notice);
 	else
 		add_memory_event(sink, notice);
 	while (buf->length && buf->data[buf->length - 1] == ' ')

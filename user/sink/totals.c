@@ -1,19 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sink/backend.h"
 
+#include "base/cleanup.h"
 #include "probe/table.h"
+#include "sink/trust.h"
 
 /* The ledger in JSON: the sums of a run and the list of its processes. */
 
 struct sums {
 	struct tally live;
 	struct tally allocated; /* entry-only: what was asked for */
+	struct tally borrowed;
+	struct tally virtual;
+	struct tally computed;
 	uint64_t uncovered;
+	uint64_t unmatched;
+	uint64_t maybe_captured;
 	bool complete;
 };
 
-/* null where it is not known, or does not apply. */
-static void add_number(struct json *json, const char *name, bool known, uint64_t value)
+void json_trust(struct json *json, const struct trust *trust)
+{
+	/* Nothing in the words comes from outside: they need no escaping. */
+	buf_str(json->buf, ",\"trust\":\"");
+	trust_words(json->buf, trust);
+	buf_char(json->buf, '"');
+}
+
+void json_number(struct json *json, const char *name, bool known, uint64_t value)
 {
 	if (known)
 		json_u64(json, name, value);
@@ -24,14 +38,14 @@ static void add_number(struct json *json, const char *name, bool known, uint64_t
 /* Entry-only, `allocated` is what was asked for, and nothing else is known. */
 static void add_allocated(struct json *json, const struct tally *allocated, bool entry_only)
 {
-	add_number(json, "allocated_bytes", !entry_only, allocated->bytes);
-	add_number(json, "allocated_count", !entry_only, allocated->count);
+	json_number(json, "allocated_bytes", !entry_only, allocated->bytes);
+	json_number(json, "allocated_count", !entry_only, allocated->count);
 }
 
 static void add_requested(struct json *json, const struct tally *allocated, bool entry_only)
 {
-	add_number(json, "requested_bytes", entry_only, allocated->bytes);
-	add_number(json, "requested_count", entry_only, allocated->count);
+	json_number(json, "requested_bytes", entry_only, allocated->bytes);
+	json_number(json, "requested_count", entry_only, allocated->count);
 }
 
 const struct tally *slice_held(const struct process *process, const struct slice *slice)
@@ -39,13 +53,11 @@ const struct tally *slice_held(const struct process *process, const struct slice
 	return process->ended ? &slice->at_exit : &slice->live;
 }
 
-static void sum_process(struct sums *sums, const struct slice *total)
+void tally_add(struct tally *sum, const struct tally *part)
 {
-	sums->live.bytes += total->live.bytes;
-	sums->live.count += total->live.count;
-	if (__builtin_add_overflow(sums->allocated.bytes, total->allocated.bytes, &sums->allocated.bytes))
-		sums->allocated.bytes = UINT64_MAX; /* what programs ask for is any number */
-	sums->allocated.count += total->allocated.count;
+	if (__builtin_add_overflow(sum->bytes, part->bytes, &sum->bytes))
+		sum->bytes = UINT64_MAX;
+	sum->count += part->count;
 }
 
 static struct sums sum_up(const struct ledger *ledger)
@@ -55,8 +67,14 @@ static struct sums sum_up(const struct ledger *ledger)
 	for (size_t i = 0; i < ledger_process_count(ledger); i++) {
 		const struct process *process = ledger_process(ledger, i);
 
-		sum_process(&sums, &process->total);
+		tally_add(&sums.live, &process->total.live);
+		tally_add(&sums.allocated, &process->total.allocated);
+		tally_add(&sums.borrowed, &process->borrowed);
+		tally_add(&sums.virtual, &process->virtual);
+		tally_add(&sums.computed, &process->computed);
 		sums.uncovered += process->uncovered;
+		sums.unmatched += process->unmatched_frees;
+		sums.maybe_captured += process->maybe_captured;
 		sums.complete = sums.complete && ledger_complete(ledger, process);
 	}
 	if (ledger_forgotten(ledger))
@@ -89,96 +107,6 @@ void totals_human(struct buf *buf, const struct ledger *ledger)
 	buf_str(buf, " still in use");
 	if (!sums.complete)
 		buf_str(buf, "; totals are incomplete");
-}
-
-/* A slice that is not known by what it holds, entry-only, is known by what was asked for. */
-struct share {
-	struct tally held;
-	struct tally allocated;
-};
-
-static struct share share_of(const struct process *process, const struct slice *slice)
-{
-	return (struct share) { .held = *slice_held(process, slice), .allocated = slice->allocated };
-}
-
-static void add_share(struct json *json, const char *name, const struct share *share, bool entry_only)
-{
-	json_object_begin(json, name);
-	add_number(json, "bytes", !entry_only, share->held.bytes);
-	add_number(json, "count", !entry_only, share->held.count);
-	if (entry_only) {
-		json_u64(json, "requested_bytes", share->allocated.bytes);
-		json_u64(json, "requested_count", share->allocated.count);
-	}
-	json_object_end(json);
-}
-
-static void add_by_kind(struct json *json, const struct process *process, bool entry_only)
-{
-	json_object_begin(json, "by_kind");
-	for (unsigned int kind = 0; kind < KIND_COUNT; kind++) {
-		struct share share = share_of(process, &process->by_kind[kind]);
-
-		if (share.allocated.count)
-			add_share(json, kind_name((enum vt_kind)kind), &share, entry_only);
-	}
-	json_object_end(json);
-}
-
-static void add_by_placement(struct json *json, const struct process *process, bool entry_only)
-{
-	struct share shares[PLACEMENT_COUNT] = { 0 };
-
-	for (unsigned int kind = 0; kind < KIND_COUNT; kind++) {
-		struct share *sum = &shares[placement_of_kind((enum vt_kind)kind)];
-		struct share share = share_of(process, &process->by_kind[kind]);
-
-		sum->held.bytes += share.held.bytes;
-		sum->held.count += share.held.count;
-		if (__builtin_add_overflow(sum->allocated.bytes, share.allocated.bytes, &sum->allocated.bytes))
-			sum->allocated.bytes = UINT64_MAX;
-		sum->allocated.count += share.allocated.count;
-	}
-	json_object_begin(json, "by_placement");
-	for (unsigned int placement = 0; placement < PLACEMENT_COUNT; placement++) {
-		if (shares[placement].allocated.count)
-			add_share(json, placement_name((enum placement)placement), &shares[placement], entry_only);
-	}
-	json_object_end(json);
-}
-
-/* Nothing declares a purpose yet, so all of it is of unknown purpose. */
-static void add_by_purpose(struct json *json, const struct process *process, bool entry_only)
-{
-	struct share share = share_of(process, &process->total);
-
-	json_object_begin(json, "by_purpose");
-	if (share.allocated.count)
-		add_share(json, purpose_name(PURPOSE_UNKNOWN), &share, entry_only);
-	json_object_end(json);
-}
-
-static void add_by_caller(struct json *json, const struct process *process, bool entry_only)
-{
-	json_object_begin(json, "by_caller");
-	for (size_t i = 0; i < process->caller_count; i++) {
-		const struct caller_slice *item = &process->by_caller[i];
-		struct share share = share_of(process, &item->slice);
-
-		json_key_object_begin(json, item->caller ? item->caller->name : "?");
-		add_number(json, "bytes", !entry_only, share.held.bytes);
-		add_number(json, "count", !entry_only, share.held.count);
-		add_number(json, "peak_bytes", !entry_only, item->slice.peak_bytes);
-		add_number(json, "allocated_bytes", !entry_only, share.allocated.bytes);
-		add_number(json, "allocated_count", !entry_only, share.allocated.count);
-		if (entry_only) {
-			json_u64(json, "requested_bytes", share.allocated.bytes);
-			json_u64(json, "requested_count", share.allocated.count);
-		}
-		json_object_end(json);
-	}
-	json_object_end(json);
 }
 
 void totals_exit(struct json *json, const struct process *process)
@@ -215,35 +143,73 @@ static void add_sums(struct json *json, const struct process *process, bool entr
 {
 	const struct slice *total = &process->total;
 
-	add_number(json, "live_bytes", !entry_only, total->live.bytes);
-	add_number(json, "live_count", !entry_only, total->live.count);
-	add_number(json, "peak_bytes", !entry_only, total->peak_bytes);
+	json_number(json, "live_bytes", !entry_only, total->live.bytes);
+	json_number(json, "live_count", !entry_only, total->live.count);
+	json_number(json, "peak_bytes", !entry_only, total->peak_bytes);
 	add_allocated(json, &total->allocated, entry_only);
-	add_number(json, "held_at_exit_bytes", !entry_only, total->at_exit.bytes);
-	add_number(json, "held_at_exit_count", !entry_only, total->at_exit.count);
-	add_by_kind(json, process, entry_only);
-	add_by_placement(json, process, entry_only);
-	add_by_purpose(json, process, entry_only);
-	add_by_caller(json, process, entry_only);
+	json_number(json, "held_at_exit_bytes", !entry_only, total->at_exit.bytes);
+	json_number(json, "held_at_exit_count", !entry_only, total->at_exit.count);
+	breakdown_add_slices(json, process, entry_only);
 }
 
-static void add_process(struct json *json, const struct ledger *ledger, const struct process *process)
+/* Memory that counts elsewhere or not at all, and sizes that we only compute. */
+static void add_doubts(struct json *json, const struct sums *sums, bool entry_only)
 {
-	bool entry_only = ledger_entry_only(ledger);
+	const struct {
+		const char *bytes;
+		const char *count;
+		const struct tally *tally;
+	} doubts[] = {
+		{ "borrowed_bytes", "borrowed_count", &sums->borrowed },
+		{ "virtual_bytes", "virtual_count", &sums->virtual },
+		{ "computed_bytes", "computed_count", &sums->computed },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(doubts); i++) {
+		json_number(json, doubts[i].bytes, !entry_only, doubts[i].tally->bytes);
+		json_number(json, doubts[i].count, !entry_only, doubts[i].tally->count);
+	}
+	json_number(json, "maybe_captured", !entry_only, sums->maybe_captured);
+}
+
+static void add_trust(struct json *json, const struct ledger *ledger, const struct process *process)
+{
+	struct trust trust = trust_of(ledger, process);
+
+	json_trust(json, &trust);
+}
+
+static void add_counts(struct json *json, const struct process *process, bool entry_only)
+{
+	json_u64(json, "calls", process->calls);
+	add_requested(json, &process->total.allocated, entry_only);
+	json_number(json, "frees_entered", entry_only, process->frees_entered);
+	json_number(json, "failed", !entry_only, process->failed);
+	json_number(json, "failed_frees", !entry_only, process->failed_frees);
+	json_number(json, "unmatched_frees", !entry_only, process->unmatched_frees);
+	json_number(json, "zero_sized", !entry_only, process->zero_sized);
+	json_u64(json, "lost", process->lost);
+	json_number(json, "uncovered", !entry_only, process->uncovered);
+}
+
+static void add_process(struct json *json, const struct totals_view *view, const struct process *process)
+{
+	bool entry_only = ledger_entry_only(view->ledger);
+	struct sums sums = {
+		.borrowed = process->borrowed,
+		.virtual = process->virtual,
+		.computed = process->computed,
+		.maybe_captured = process->maybe_captured,
+	};
 
 	json_object_begin(json, NULL);
 	add_identity(json, process);
 	add_sums(json, process, entry_only);
-	json_u64(json, "calls", process->calls);
-	add_requested(json, &process->total.allocated, entry_only);
-	add_number(json, "frees_entered", entry_only, process->frees_entered);
-	add_number(json, "failed", !entry_only, process->failed);
-	add_number(json, "failed_frees", !entry_only, process->failed_frees);
-	add_number(json, "unmatched_frees", !entry_only, process->unmatched_frees);
-	add_number(json, "zero_sized", !entry_only, process->zero_sized);
-	json_u64(json, "lost", process->lost);
-	add_number(json, "uncovered", !entry_only, process->uncovered);
-	json_bool(json, "complete", ledger_complete(ledger, process));
+	breakdown_add_holders(json, view, process);
+	add_doubts(json, &sums, entry_only);
+	add_trust(json, view->ledger, process);
+	add_counts(json, process, entry_only);
+	json_bool(json, "complete", ledger_complete(view->ledger, process));
 	json_object_end(json);
 }
 
@@ -262,26 +228,30 @@ static void add_lost(struct json *json, const struct ledger *ledger, uint64_t dr
 	json_object_end(json);
 }
 
-void totals_add(struct json *json, const struct ledger *ledger, uint64_t dropped, uint64_t ends_told)
+void totals_add(struct json *json, const struct totals_view *view)
 {
+	const struct ledger *ledger = view->ledger;
 	bool entry_only = ledger_entry_only(ledger);
 	struct sums sums = sum_up(ledger);
 
 	json_bool(json, "entry_only", entry_only);
 	add_requested(json, &sums.allocated, entry_only);
 	json_u64(json, "processes_dropped", ledger_forgotten(ledger));
-	add_number(json, "live_bytes", !entry_only, sums.live.bytes);
-	add_number(json, "live_count", !entry_only, sums.live.count);
+	json_number(json, "live_bytes", !entry_only, sums.live.bytes);
+	json_number(json, "live_count", !entry_only, sums.live.count);
 	add_allocated(json, &sums.allocated, entry_only);
-	add_lost(json, ledger, dropped);
-	add_number(json, "uncovered", !entry_only, sums.uncovered);
+	add_lost(json, ledger, view->dropped);
+	json_number(json, "uncovered", !entry_only, sums.uncovered);
 	json_bool(json, "complete", sums.complete);
 	json_array_begin(json, "processes");
 	for (size_t i = 0; i < ledger_process_count(ledger); i++) {
 		const struct process *process = ledger_process(ledger, i);
 
-		if (!process->ended || process->end_number > ends_told)
-			add_process(json, ledger, process);
+		if (!process->ended || process->end_number > view->ends_told)
+			add_process(json, view, process);
 	}
 	json_array_end(json);
+	json_number(json, "unmatched_frees", !entry_only, sums.unmatched);
+	add_doubts(json, &sums, entry_only);
+	machine_add(json, ledger);
 }

@@ -32,8 +32,8 @@ static void put_string(struct buf *out, const char *string)
 
 void head_pack(struct buf *out, const struct recording_head *head)
 {
-	const char *const strings[] = { head->version, head->host,   head->boot_id,	head->kernel,
-					head->driver,  head->device, head->device_uuid, head->command };
+	const char *const strings[] = { head->version, head->host, head->boot_id, head->kernel,
+					head->driver,  NULL,	   head->gpus,	  head->command };
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		put_string(out, strings[i]);
@@ -68,8 +68,9 @@ static const char *take_string(struct cursor *cursor)
 
 static void take_run(struct cursor *cursor, struct recording_head *run)
 {
-	const char **const strings[] = { &run->version, &run->host,   &run->boot_id,	 &run->kernel,
-					 &run->driver,	&run->device, &run->device_uuid, &run->command };
+	const char *unused;
+	const char **const strings[] = { &run->version, &run->host, &run->boot_id, &run->kernel,
+					 &run->driver,	&unused,    &run->gpus,	   &run->command };
 	int64_t utc_offset;
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)

@@ -10,7 +10,8 @@
 
 /*
  * The payload of a head frame: the run, and the names of the rows that its calls speak of. Fields in the order of struct recording_head;
- * a string is its length + 1 (0: NULL), its bytes and a NUL. Later versions may add fields at the end.
+ * a string is its length + 1 (0: NULL), its bytes and a NUL. Before `gpus` stands a string
+ * that is not used (once the name of the only GPU). Later versions may add fields at the end.
  */
 #define HEAD_STRING_MAX 32768 /* longer ones (a command line) are cut */
 #define HEAD_ROWS_MAX 4096

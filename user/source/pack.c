@@ -29,7 +29,9 @@ struct packed_site {
 	uint8_t frame_count;
 	uint64_t caller; /* reference */
 	uint64_t frames[VT_FRAMES_MAX];
-	uint64_t size; /* of the last call */
+	uint64_t size; /* of the last call, as what follows */
+	uint64_t a;
+	uint64_t b;
 };
 
 struct packed_thread {
@@ -38,9 +40,10 @@ struct packed_thread {
 	uint16_t cpu; /* of the last call, as what follows */
 	uint32_t lost;
 	uint64_t addr;
+	uint64_t context;
 };
 
-_Static_assert(ITEM_RECORD == 0 && ITEM_END == 9, "the numbers are in files");
+_Static_assert(ITEM_RECORD == 0 && ITEM_END == 9 && ITEM_CLOSED == 10, "the numbers are in files");
 
 void pack_init(struct pack *pack, struct buf *out)
 {
@@ -287,6 +290,31 @@ static size_t refer_thread(struct pack *pack, uint32_t tgid, uint32_t tid)
 	return pack->thread_count - 1;
 }
 
+/* What most calls have as the one before. Returns how many numbers were added; 0: nothing differs. */
+static size_t add_more(const struct vt_call *call, struct packed_site *site, struct packed_thread *thread,
+		       uint64_t *numbers)
+{
+	size_t count = 1;
+
+	numbers[0] = 0;
+	if (call->context != thread->context) {
+		numbers[0] |= PACK_MORE_CONTEXT;
+		numbers[count++] = varint_fold(call->context - thread->context);
+	}
+	if (call->a != site->a) {
+		numbers[0] |= PACK_MORE_A;
+		numbers[count++] = varint_fold(call->a - site->a);
+	}
+	if (call->b != site->b) {
+		numbers[0] |= PACK_MORE_B;
+		numbers[count++] = varint_fold(call->b - site->b);
+	}
+	thread->context = call->context;
+	site->a = call->a;
+	site->b = call->b;
+	return numbers[0] ? count : 0;
+}
+
 static void put_call(struct pack *pack, const struct vt_call *call, size_t site_index, size_t thread_index)
 {
 	struct packed_site *site = &pack->sites[site_index];
@@ -311,6 +339,7 @@ static void put_call(struct pack *pack, const struct vt_call *call, size_t site_
 	};
 	uint8_t tag = PACK_CALL;
 	size_t count = 3;
+	size_t more;
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		if (!fields[i].differs)
@@ -318,6 +347,10 @@ static void put_call(struct pack *pack, const struct vt_call *call, size_t site_
 		tag |= fields[i].flag;
 		numbers[count++] = fields[i].number;
 	}
+	more = add_more(call, site, thread, &numbers[count]);
+	if (more)
+		tag |= PACK_CALL_MORE;
+	count += more;
 	put_numbers(pack, tag, numbers, count);
 	pack->last_thread = thread_index;
 	pack->last_ns = call->header.time_ns;
@@ -420,6 +453,13 @@ static void put_clock(struct pack *pack, const struct item *item)
 	put_item(pack, item, numbers, 3);
 }
 
+static void put_closed(struct pack *pack, const struct item *item)
+{
+	uint64_t numbers[] = { 0, item->closed.tgid, item->closed.descriptor };
+
+	put_item(pack, item, numbers, 3);
+}
+
 static void put_end(struct pack *pack, const struct item *item)
 {
 	uint64_t numbers[] = { 0, refer_string(pack, item->end.exit_reason), item->end.wall_ns, item->end.mappings_lost,
@@ -435,46 +475,13 @@ static void put_plain(struct pack *pack, const struct item *item)
 	put_item(pack, item, numbers, 1);
 }
 
-static size_t string_bytes(const char *string)
-{
-	return string ? strlen(string) : 0;
-}
-
-static size_t caller_bytes(const struct item_caller *caller)
-{
-	if (!caller || !caller->key)
-		return 0;
-	return string_bytes(caller->module) + string_bytes(caller->symbol) + string_bytes(caller->demangled) +
-	       string_bytes(caller->name);
-}
-
-size_t pack_item_bytes(const struct item *item)
-{
-	switch (item->kind) {
-	case ITEM_RECORD:
-		return item->record.length + caller_bytes(item->record.caller);
-	case ITEM_LOST:
-		return string_bytes(item->lost.cause_name);
-	case ITEM_ATTACHED:
-	case ITEM_LATE:
-	case ITEM_GONE:
-		return string_bytes(item->process.comm);
-	case ITEM_LIBRARY:
-		return string_bytes(item->library.path);
-	case ITEM_END:
-		return string_bytes(item->end.exit_reason);
-	default:
-		return 0;
-	}
-}
-
 bool pack_item(struct pack *pack, const struct item *item)
 {
 	static void (*const put[ITEM_KIND_COUNT])(struct pack *, const struct item *) = {
-		[ITEM_RECORD] = put_record,    [ITEM_LOST] = put_lost,	  [ITEM_TABLE] = put_plain,
-		[ITEM_ATTACHED] = put_process, [ITEM_LATE] = put_process, [ITEM_GONE] = put_process,
-		[ITEM_LIBRARY] = put_library,  [ITEM_CLOCK] = put_clock,  [ITEM_SIMULATED] = put_plain,
-		[ITEM_END] = put_end,
+		[ITEM_RECORD] = put_record,    [ITEM_LOST] = put_lost,	   [ITEM_TABLE] = put_plain,
+		[ITEM_ATTACHED] = put_process, [ITEM_LATE] = put_process,  [ITEM_GONE] = put_process,
+		[ITEM_LIBRARY] = put_library,  [ITEM_CLOCK] = put_clock,   [ITEM_SIMULATED] = put_plain,
+		[ITEM_END] = put_end,	       [ITEM_CLOSED] = put_closed,
 	};
 
 	if ((unsigned int)item->kind >= ITEM_KIND_COUNT)

@@ -28,7 +28,16 @@ enum pack_call {
 	PACK_CALL_RESULT = 1 << 3, /* a difference to 0 */
 	PACK_CALL_ADDR = 1 << 4,   /* a difference; else the thread's last */
 	PACK_CALL_SIZE = 1 << 5,   /* a difference; else the site's last */
-	PACK_CALL_FLAGS = (1 << 6) - 1,
+	PACK_CALL_MORE = 1 << 6,   /* enum pack_more follows them all, and what it names */
+	PACK_CALL_FLAGS = (1 << 7) - 1,
+};
+
+/* Of a packed call too. Recordings of wire version 1 have none. */
+enum pack_more {
+	PACK_MORE_CONTEXT = 1 << 0, /* a difference; else the thread's last */
+	PACK_MORE_A = 1 << 1,	    /* a difference; else the site's last */
+	PACK_MORE_B = 1 << 2,
+	PACK_MORE_FLAGS = (1 << 3) - 1,
 };
 
 /* References to strings: 0 is NULL, n + 1 is string n. To callers: */

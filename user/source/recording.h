@@ -27,6 +27,7 @@ enum item_kind {
 	ITEM_CLOCK,	/* the wall clock was set */
 	ITEM_SIMULATED, /* a simulated card is traced */
 	ITEM_END,	/* the run's normal end; the last item of a whole recording */
+	ITEM_CLOSED,	/* a descriptor of physical memory that a process had made was found closed */
 	ITEM_KIND_COUNT,
 };
 
@@ -57,8 +58,7 @@ struct item {
 			uint64_t count;
 		} lost;
 		struct {
-			uint32_t tgid;
-			uint32_t ns_tgid;
+			uint32_t tgid, ns_tgid;
 			const char *comm;
 			bool nvml_answers;   /* ATTACHED */
 			uint64_t nvml_bytes; /* ATTACHED */
@@ -66,13 +66,15 @@ struct item {
 			uint32_t uid;	     /* GONE */
 		} process;		     /* ATTACHED, LATE, GONE */
 		struct {
+			uint32_t tgid, descriptor;
+		} closed;
+		struct {
 			const char *path;
 			uint32_t layer;	 /* enum vt_layer */
 			uint32_t probed; /* rows of probes.def that it exports */
 			uint8_t build_id[20];
 			uint32_t build_id_length; /* 0: none */
-			uint64_t dev;
-			uint64_t ino;
+			uint64_t dev, ino;
 		} library;
 		struct {
 			int64_t wall_minus_mono_ns;
@@ -87,15 +89,14 @@ struct item {
 	};
 };
 
-/* Of the whole run; at the head of every segment. */
+/* Of the whole run: of every segment. */
 struct recording_head {
 	const char *version; /* of vramtrace */
 	const char *host;
 	const char *boot_id;
-	const char *kernel; /* release */
-	const char *driver; /* version, NULL: unknown */
-	const char *device; /* "GPU0" where there is exactly one, else NULL */
-	const char *device_uuid;
+	const char *kernel;  /* release */
+	const char *driver;  /* version, NULL: unknown */
+	const char *gpus;    /* the UUIDs of the machine's, "GPU-...,GPU-...", in nvidia-smi's order; NULL: not known */
 	const char *command; /* the traced command as it was named, without arguments; NULL: none */
 	uint64_t begin_ns;   /* CLOCK_MONOTONIC: probes enabled */
 	int64_t wall_minus_mono_ns;
@@ -142,7 +143,6 @@ const struct recording_head *recording_head(const struct recording *recording);
 
 /* 1: *ret_item, valid until the next call. 0: the end. -errno: the file cannot be read further (text in diag). */
 int recording_next(struct recording *recording, struct item *ret_item, struct diag *diag);
-
 /* What was wrong so far, for people, escaped; NULL: nothing was. Valid until the next call. */
 const char *recording_damage(const struct recording *recording);
 void recording_free(struct recording *recording);

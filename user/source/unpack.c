@@ -22,7 +22,9 @@ struct unpacked_site {
 	uint8_t frame_count;
 	uint64_t caller; /* reference */
 	uint64_t frames[VT_FRAMES_MAX];
-	uint64_t size; /* of the last call */
+	uint64_t size; /* of the last call, as what follows */
+	uint64_t a;
+	uint64_t b;
 };
 
 struct unpacked_thread {
@@ -31,6 +33,7 @@ struct unpacked_thread {
 	uint16_t cpu; /* of the last call, as what follows */
 	uint32_t lost;
 	uint64_t addr;
+	uint64_t context;
 };
 
 void unpack_init(struct unpack *unpack, uint8_t wire_version)
@@ -195,6 +198,19 @@ static const struct item_caller *give_caller(struct unpack *unpack, uint64_t ref
 	return &unpack->caller;
 }
 
+static void take_more(struct unpack *unpack, struct unpacked_site *site, struct unpacked_thread *thread)
+{
+	struct cursor *cursor = &unpack->cursor;
+	uint64_t more = cursor_upto(cursor, PACK_MORE_FLAGS);
+
+	if (more & PACK_MORE_CONTEXT)
+		thread->context = cursor_delta(cursor, thread->context);
+	if (more & PACK_MORE_A)
+		site->a = cursor_delta(cursor, site->a);
+	if (more & PACK_MORE_B)
+		site->b = cursor_delta(cursor, site->b);
+}
+
 static void take_rest(struct unpack *unpack, uint8_t tag, struct unpacked_site *site, struct unpacked_thread *thread)
 {
 	struct cursor *cursor = &unpack->cursor;
@@ -211,6 +227,8 @@ static void take_rest(struct unpack *unpack, uint8_t tag, struct unpacked_site *
 		thread->addr = cursor_delta(cursor, thread->addr);
 	if (tag & PACK_CALL_SIZE)
 		site->size = cursor_delta(cursor, site->size);
+	if (tag & PACK_CALL_MORE)
+		take_more(unpack, site, thread);
 	if (result < INT32_MIN || result > INT32_MAX)
 		cursor->failed = true;
 	call->header.cpu = thread->cpu;
@@ -218,6 +236,9 @@ static void take_rest(struct unpack *unpack, uint8_t tag, struct unpacked_site *
 	call->result = (int32_t)result;
 	call->addr = thread->addr;
 	call->size = site->size;
+	call->context = thread->context;
+	call->a = site->a;
+	call->b = site->b;
 }
 
 static void take_call(struct unpack *unpack, uint8_t tag, struct item *ret_item)
@@ -240,7 +261,7 @@ static void take_call(struct unpack *unpack, uint8_t tag, struct item *ret_item)
 	call->header = (struct vt_header) {
 		.kind = VT_RECORD_CALL,
 		.length = (uint16_t)(sizeof(*call) + site->frame_count * sizeof(site->frames[0])),
-		.version = unpack->wire_version,
+		.version = unpack->wire_version == 1 ? VT_WIRE_VERSION : unpack->wire_version, /* what 1 lacks is 0 */
 		.flags = site->flags,
 		.tgid = thread->tgid,
 		.tid = thread->tid,
@@ -321,6 +342,12 @@ static void take_clock(struct unpack *unpack, struct item *item)
 	item->clock.utc_offset_s = (int32_t)utc_offset;
 }
 
+static void take_closed(struct unpack *unpack, struct item *item)
+{
+	item->closed.tgid = (uint32_t)cursor_upto(&unpack->cursor, UINT32_MAX);
+	item->closed.descriptor = (uint32_t)cursor_upto(&unpack->cursor, UINT32_MAX);
+}
+
 static void take_end(struct unpack *unpack, struct item *item)
 {
 	item->end.exit_reason = take_string(unpack);
@@ -338,10 +365,10 @@ static void take_plain(struct unpack *unpack, struct item *item)
 static void take_item(struct unpack *unpack, uint8_t tag, struct item *item)
 {
 	static void (*const take[ITEM_KIND_COUNT])(struct unpack *, struct item *) = {
-		[ITEM_RECORD] = take_record,	[ITEM_LOST] = take_lost,    [ITEM_TABLE] = take_plain,
-		[ITEM_ATTACHED] = take_process, [ITEM_LATE] = take_process, [ITEM_GONE] = take_process,
-		[ITEM_LIBRARY] = take_library,	[ITEM_CLOCK] = take_clock,  [ITEM_SIMULATED] = take_plain,
-		[ITEM_END] = take_end,
+		[ITEM_RECORD] = take_record,	[ITEM_LOST] = take_lost,     [ITEM_TABLE] = take_plain,
+		[ITEM_ATTACHED] = take_process, [ITEM_LATE] = take_process,  [ITEM_GONE] = take_process,
+		[ITEM_LIBRARY] = take_library,	[ITEM_CLOCK] = take_clock,   [ITEM_SIMULATED] = take_plain,
+		[ITEM_END] = take_end,		[ITEM_CLOSED] = take_closed,
 	};
 
 	if (tag < PACK_ITEM || tag >= PACK_ITEM + ITEM_KIND_COUNT) {

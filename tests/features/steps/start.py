@@ -169,7 +169,7 @@ def run_command_long(context, command, options, seconds):
 @when('vramtrace is called with "{options}"')
 def call(context, options):
     tracer = context.scene.trace(words(context, options))
-    context.status = tracer.wait()
+    context.status = tracer.wait(60)  # single links take seconds to go
 
 
 @when("vramtrace is called with no option by a user without privileges")

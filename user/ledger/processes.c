@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ledger/process.h"
+#include "ledger/processes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,22 +9,24 @@
 
 struct kept {
 	struct process process; /* first: freed through it */
-	struct books books;
+	struct own own;
 };
 
-static void books_fini(struct books *books)
+static void drop_own(struct process *process)
 {
-	map_fini(&books->blocks);
-	map_fini(&books->callers);
-	free(books->settling);
-	books->settling = NULL;
-	books->settling_count = books->settling_capacity = 0;
+	vmm_fini(process);
+	streams_fini(process);
+	contexts_fini(process);
+	books_fini(process);
 }
 
 static void process_free(struct process *process)
 {
-	books_fini(process->books);
+	drop_own(process);
 	free(process->by_caller);
+	free(process->cells);
+	free(process->places);
+	free(process->pools);
 	free(process);
 }
 
@@ -77,9 +79,14 @@ struct process *processes_add(struct processes *processes, uint32_t tgid, uint64
 	kept = calloc(1, sizeof(*kept));
 	if (!kept)
 		return NULL;
-	kept->process.books = &kept->books;
-	map_init(&kept->books.blocks);
-	map_init(&kept->books.callers);
+	kept->process.own = &kept->own;
+	kept->process.places = calloc(1, sizeof(*kept->process.places));
+	if (!kept->process.places) {
+		free(kept);
+		return NULL;
+	}
+	kept->process.places[0] = (struct place) { .ordinal = -1, .gpu = -1 };
+	kept->process.place_count = 1;
 	kept->process.tgid = tgid;
 	kept->process.comm[0] = '?';
 	kept->process.first_ns = now_ns;
@@ -129,7 +136,7 @@ void processes_end(struct processes *processes, struct process *process)
 		drop(processes, index_of(processes, process));
 		return;
 	}
-	books_fini(process->books);
+	drop_own(process);
 	if (processes->ended > PROCESSES_ENDED_MAX)
 		drop_oldest_ended(processes);
 }

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* index: random operations through several growths. ranges: the edges one by one, then 10^5 random operations against an array with a cell for every address; and what 10^5 ranges cost. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "ledger/index.h"
+#include "ledger/ranges.h"
+
+#define SPACE 512
+#define MANY 100000u
+
+static struct ranges ranges;
+static uint64_t random_state;
+
+static uint64_t roll(uint64_t sides)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (random_state * 0x2545f4914f6cdd1dULL >> 16) % sides;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	ranges = (struct ranges) { 0 };
+	random_state = 0x9e3779b97f4a7c15;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ranges_fini(&ranges);
+	return 0;
+}
+
+static int add(uint64_t addr, uint64_t size, uintptr_t value)
+{
+	struct range range = { .addr = addr, .size = size, .since_ns = value, .value = (void *)value };
+
+	return ranges_add(&ranges, &range);
+}
+
+static void assert_next(uint64_t from, uint64_t addr, uint64_t size, uintptr_t value)
+{
+	struct range range;
+
+	assert_true(ranges_next(&ranges, from, &range));
+	assert_int_equal(range.addr, addr);
+	assert_int_equal(range.size, size);
+	assert_ptr_equal(range.value, (void *)value);
+	assert_int_equal(range.since_ns, value);
+}
+
+static void test_add_and_find(void **state)
+{
+	struct range range;
+
+	(void)state;
+	assert_false(ranges_next(&ranges, 0, &range));
+	assert_int_equal(add(100, 10, 1), 0);
+	assert_int_equal(add(110, 10, 2), 0);
+	assert_int_equal(add(109, 2, 3), -EEXIST);
+	assert_int_equal(add(90, 11, 3), -EEXIST);
+	assert_int_equal(add(90, 100, 3), -EEXIST);
+	assert_int_equal(add(104, 1, 3), -EEXIST);
+	assert_int_equal(add(90, 10, 3), 0);
+	assert_int_equal(ranges.count, 3);
+	assert_next(0, 90, 10, 3);
+	assert_next(99, 90, 10, 3);
+	assert_next(100, 100, 10, 1);
+	assert_next(119, 110, 10, 2);
+	assert_false(ranges_next(&ranges, 120, &range));
+	assert_false(ranges_find(&ranges, 89, &range));
+	assert_true(ranges_find(&ranges, 109, &range));
+	assert_int_equal(range.addr, 100);
+}
+
+static void test_what_is_no_range(void **state)
+{
+	struct range range;
+
+	(void)state;
+	assert_int_equal(add(100, 0, 1), -EINVAL);
+	assert_int_equal(add(UINT64_MAX, 2, 1), -EINVAL);
+	assert_int_equal(add(2, UINT64_MAX, 1), -EINVAL);
+	assert_int_equal(ranges_remove(&ranges, 5, 0), 0);
+	assert_int_equal(ranges.count, 0);
+	assert_int_equal(add(UINT64_MAX, 1, 7), 0);
+	assert_int_equal(add(UINT64_MAX - 7, 7, 8), 0);
+	assert_true(ranges_find(&ranges, UINT64_MAX, &range));
+	assert_ptr_equal(range.value, (void *)7);
+	assert_int_equal(ranges_remove(&ranges, UINT64_MAX - 1, UINT64_MAX), 0);
+	assert_next(0, UINT64_MAX - 7, 6, 8);
+	assert_int_equal(ranges.count, 1);
+	assert_int_equal(ranges_last(5, UINT64_MAX), UINT64_MAX);
+	assert_int_equal(ranges_last(5, 1), 5);
+}
+
+static void test_remove_cuts(void **state)
+{
+	struct range range;
+
+	(void)state;
+	add(100, 100, 1);
+	assert_int_equal(ranges_remove(&ranges, 140, 20), 0);
+	assert_next(0, 100, 40, 1);
+	assert_next(140, 160, 40, 1);
+	assert_int_equal(ranges_remove(&ranges, 90, 20), 0);
+	assert_next(0, 110, 30, 1);
+	assert_int_equal(ranges_remove(&ranges, 190, 1000), 0);
+	assert_next(150, 160, 30, 1);
+	assert_int_equal(ranges_remove(&ranges, 0, 1000), 0);
+	assert_false(ranges_next(&ranges, 0, &range));
+	assert_int_equal(ranges.count, 0);
+}
+
+static uint8_t cells[SPACE]; /* value of the range that has this address, 0: none */
+
+static void compare(void)
+{
+	struct range range;
+	uint64_t at = 0, count = 0;
+	uint8_t seen[SPACE] = { 0 };
+
+	while (ranges_next(&ranges, at, &range)) {
+		assert_true(range.addr >= at && range.size > 0 && range.addr + range.size <= SPACE);
+		memset(&seen[range.addr], (int)(uintptr_t)range.value, range.size);
+		at = range.addr + range.size;
+		count++;
+	}
+	assert_memory_equal(seen, cells, SPACE);
+	assert_int_equal(count, ranges.count);
+}
+
+static void random_add(void)
+{
+	uint64_t addr = roll(SPACE), size = 1 + roll(roll(4) ? 8 : 60);
+	uintptr_t value = 1 + roll(250);
+	bool is_free = true;
+
+	if (addr + size > SPACE)
+		size = SPACE - addr;
+	for (uint64_t i = addr; i < addr + size; i++)
+		is_free &= !cells[i];
+	assert_int_equal(add(addr, size, value), is_free ? 0 : -EEXIST);
+	if (is_free)
+		memset(&cells[addr], (int)value, size);
+}
+
+static void random_remove(void)
+{
+	uint64_t addr = roll(SPACE), size = roll(roll(8) ? 12 : 200);
+
+	assert_int_equal(ranges_remove(&ranges, addr, size), 0);
+	for (uint64_t i = addr; i < addr + size && i < SPACE; i++)
+		cells[i] = 0;
+}
+
+static void test_random(void **state)
+{
+	struct range range;
+	uint64_t at;
+
+	(void)state;
+	memset(cells, 0, sizeof(cells));
+	for (int i = 0; i < 100000; i++) {
+		if (roll(3))
+			random_add();
+		else
+			random_remove();
+		at = roll(SPACE);
+		assert_int_equal(ranges_find(&ranges, at, &range), cells[at] != 0);
+		if (cells[at])
+			assert_int_equal((uintptr_t)range.value, cells[at]);
+		if (i % 16 == 0)
+			compare();
+	}
+	compare();
+}
+
+/* No operation stalls for others that are there: the whole run, sorted so that a list would be at its worst, is far below 1 ms each. */
+static void test_many(void **state)
+{
+	uint64_t begin = clock_mono_ns(), spent;
+	struct range range;
+
+	(void)state;
+	for (uint64_t i = 0; i < MANY; i++)
+		assert_int_equal(add(i * 16, 16, i + 1), 0);
+	for (uint64_t i = 0; i < MANY; i++) {
+		assert_true(ranges_find(&ranges, (i * 7919 % MANY) * 16 + 15, &range));
+		assert_int_equal((uintptr_t)range.value, i * 7919 % MANY + 1);
+	}
+	for (uint64_t i = 0; i < MANY; i++)
+		assert_int_equal(ranges_remove(&ranges, (i * 7919 % MANY) * 16, 16), 0);
+	assert_int_equal(ranges.count, 0);
+	spent = (clock_mono_ns() - begin) / (3 * MANY);
+	print_message("%llu ns for each of %u operations\n", (unsigned long long)spent, 3 * MANY);
+	assert_true(spent < 100000);
+}
+
+#define KEYS 20000u
+
+/* Up and down again through several growths, each key's value known. */
+static void test_index(void **state)
+{
+	static uintptr_t values[KEYS];
+	struct index index;
+	struct map_slot *slot;
+	size_t count = 0, seen = 0, biggest = 0;
+
+	(void)state;
+	memset(values, 0, sizeof(values));
+	index_init(&index);
+	for (uint64_t i = 0; i < 400000; i++) {
+		uint64_t key = roll(KEYS);
+		bool puts = roll(100) < (i / 60000 % 2 ? 20 : 80);
+
+		assert_ptr_equal(index_get(&index, key), (void *)values[key]);
+		count += puts ? !values[key] : 0;
+		count -= puts ? 0 : !!values[key];
+		if (puts)
+			assert_int_equal(index_put(&index, key, (void *)(values[key] = i + 1)), 0);
+		else
+			assert_ptr_equal(index_del(&index, key), (void *)values[key]);
+		if (!puts)
+			values[key] = 0;
+		assert_int_equal(index.now.count + index.old.count, count);
+		biggest = count > biggest ? count : biggest;
+	}
+	assert_true(biggest > KEYS / 2);
+	for (size_t i = 0; (slot = index_next(&index, &i));) {
+		assert_ptr_equal(slot->value, (void *)values[slot->key]);
+		seen++;
+	}
+	assert_int_equal(seen, count);
+	index_fini(&index);
+}
+
+/* No insertion moves more than a few: what is still to be moved shrinks slowly, and is gone before the next growth. */
+static void test_index_grows_slowly(void **state)
+{
+	struct index index;
+	size_t growths = 0;
+
+	(void)state;
+	index_init(&index);
+	for (uint64_t i = 0; i < MANY; i++) {
+		size_t before = index.now.count, old = index.old.count, capacity = index.now.capacity;
+
+		assert_int_equal(index_put(&index, i, &index), 0);
+		if (index.now.capacity != capacity && capacity >= 1024) {
+			assert_int_equal(old, 0);
+			growths++;
+		} else {
+			assert_true(index.now.count - before <= 17);
+		}
+	}
+	assert_true(growths >= 6);
+	for (uint64_t i = 0; i < MANY; i++)
+		assert_ptr_equal(index_get(&index, i), &index);
+	index_fini(&index);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_add_and_find, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_no_range, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_remove_cuts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_index, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_index_grows_slowly, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
