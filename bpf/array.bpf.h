@@ -88,7 +88,7 @@ static __always_inline __u64 array_bytes(const struct array_desc *desc, __u64 bi
 	__u64 sum = 0;
 
 	if (desc->extent[0] > EXTENT_MAX || desc->extent[1] > EXTENT_MAX || desc->extent[2] > EXTENT_MAX)
-		return ~0ull;
+		return 0;
 	for (__u32 level = 0; level < LEVELS_MAX; level++) {
 		if (level >= levels)
 			break;
@@ -159,6 +159,6 @@ static __always_inline int read_array(__u8 shape, const struct call *call, struc
 		levels = (__u32)call->arg[2];
 	outcome->size = array_bytes(&desc, bits, levels);
 	outcome->a = desc.flags;
-	outcome->b = levels | (bits ? 0 : VT_ARRAY_UNKNOWN);
+	outcome->b = levels;
 	return err;
 }

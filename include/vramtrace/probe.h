@@ -31,7 +31,7 @@ enum vt_shape {
 	VT_SHAPE_OUT_5,	      /* (T **addr, ., ., ., int device): a = device */
 	VT_SHAPE_ADDR_OUT,    /* (T addr, U **out): a = *out */
 
-	VT_SHAPE_ARRAY,	  /* (array *, CUDA_ARRAY_DESCRIPTOR *): bytes computed; b = 1 */
+	VT_SHAPE_ARRAY,	  /* (array *, CUDA_ARRAY_DESCRIPTOR *): bytes computed, 0: we cannot; b = 1 */
 	VT_SHAPE_ARRAY3D, /* (array *, CUDA_ARRAY3D_DESCRIPTOR *): the same; a = flags, b = 1 */
 	VT_SHAPE_MIPMAP,  /* (array *, CUDA_ARRAY3D_DESCRIPTOR *, unsigned levels): all levels; a = flags, b = levels */
 	VT_SHAPE_RT_ARRAY,   /* (array *, cudaChannelFormatDesc *, size_t width, size_t height, unsigned flags) */
@@ -129,8 +129,7 @@ enum vt_kind {
 #define VT_NODE_MEM_FREE 11
 #define VT_ARRAY_SPARSE 0x40
 #define VT_ARRAY_DEFERRED 0x80
-#define VT_ARRAY_UNKNOWN (1ull << 63) /* ours, in b of an array: a format whose size we do not know; size is 0 */
-#define VT_POOL_RESERVED 5	      /* CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT */
+#define VT_POOL_RESERVED 5 /* CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT */
 #define VT_POOL_USED 7
 #define VT_GRAPH_USED 0 /* CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT */
 #define VT_GRAPH_RESERVED 2

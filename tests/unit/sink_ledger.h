@@ -71,7 +71,7 @@ bool ledger_complete(const struct ledger *ledger, const struct process *process)
 	if (!process)
 		return ledger_lost(ledger) == 0;
 	return !ledger->lost_unknown && !process->lost && !process->uncovered && !process->attached_late &&
-	       !process->maybe_captured;
+	       !process->maybe_captured && !process->unsized;
 }
 
 bool ledger_entry_only(const struct ledger *ledger)

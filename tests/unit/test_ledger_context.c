@@ -310,6 +310,8 @@ static void test_too_many_at_once(void **state)
 	for (uint64_t i = 1; i <= 5000; i++)
 		context_end(10, C1 + i * 16);
 	assert_int_equal(live(10), (5000 - 4096) * MB); /* of no context that we know */
+	assert_int_equal(process_of(10)->lost, 5000 - 4096);
+	assert_int_equal(ledger_lost_of(ledger, LOST_LIMIT), 5000 - 4096);
 	life(EVENT_EXIT, 10);
 	assert_int_equal(live(10), 0);
 }

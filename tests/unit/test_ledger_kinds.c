@@ -132,15 +132,18 @@ static void sparse_and_deferred_arrays_take_nothing(void **state)
 	assert_int_equal(process_of(10)->virtual.bytes, 4096);
 }
 
-/* Of an unknown format the extent says no bytes: a block it is. */
+/* Of an unknown format the extent says no bytes: a block it is, and no total is what it says from then on. */
 static void an_array_of_no_known_size_is_a_block(void **state)
 {
 	(void)state;
 	CALL(10, ALLOC, cuArray3DCreate_v2, .addr = VA, .size = 0);
+	assert_int_equal(the(NOTICE_ALLOC).block_flags, BLOCK_UNSIZED);
 	assert_int_equal(process_of(10)->total.live.count, 1);
-	assert_int_equal(process_of(10)->zero_sized, 0);
+	assert_int_equal(process_of(10)->computed.count, 0);
 	CALL(10, FREE, cuArrayDestroy, .addr = VA);
 	assert_non_null(heard_one(NOTICE_FREE));
+	assert_int_equal(process_of(10)->unsized, 1);
+	assert_false(ledger_complete(ledger, process_of(10)));
 }
 
 static void a_graph_node_is_an_address_without_memory(void **state)

@@ -213,12 +213,32 @@ static void test_vmm_unknown_size_is_learnt(void **state)
 {
 	(void)state;
 	import_fd(20, H, T);
+	assert_int_equal(process_of(20)->unsized, 1);
+	assert_false(ledger_complete(ledger, process_of(20)));
 	map_at(20, B, 2 * MB, H);
 	assert_int_equal(live(20), 2 * MB);
+	assert_true(ledger_complete(ledger, process_of(20)));
 	release(20, H);
 	unmap(20, B, 2 * MB);
 	assert_int_equal(live(20), 0);
 	assert_int_equal(process_of(20)->unmatched_frees, 0);
+}
+
+/* Of an exporter that nobody traces. */
+static void test_unknown_size_goes_with_the_memory(void **state)
+{
+	(void)state;
+	ipc_open(20, B, T);
+	assert_int_equal(heard_one(NOTICE_ALLOC)->block_flags, BLOCK_UNSIZED);
+	ipc_open(30, B, T);
+	assert_int_equal(process_of(20)->unsized, 1);
+	assert_int_equal(process_of(30)->unsized, 0);
+	assert_true(ledger_complete(ledger, process_of(30)));
+	ipc_close(20, B);
+	assert_non_null(heard_one(NOTICE_TAKEN));
+	assert_int_equal(process_of(30)->unsized, 1);
+	assert_false(ledger_complete(ledger, process_of(20)));
+	assert_false(ledger_complete(ledger, process_of(30)));
 }
 
 static void test_vmm_chain(void **state)
@@ -402,6 +422,7 @@ int main(void)
 		RULE(test_token_again),
 		RULE(test_exporter_not_known),
 		RULE(test_vmm_unknown_size_is_learnt),
+		RULE(test_unknown_size_goes_with_the_memory),
 		RULE(test_vmm_chain),
 		RULE(test_vmm_in_one_process),
 		RULE(test_vmm_in_one_process_that_ends),

@@ -190,12 +190,13 @@ static void test_many_pools(void **state)
 		CALL(10, DONE, cuMemPoolDestroy, .addr = POOL + i * 8);
 	}
 	assert_true(process_of(10)->pool_count <= 4096);
+	assert_int_equal(process_of(10)->lost, 0);
 	for (uint64_t i = 1; i <= 5000; i++)
 		pool_new(POOL + i * 8, ON_GPU(1));
 	assert_int_equal(process_of(10)->pool_count, 4096);
 	assert_int_equal(process_of(10)->pools[0].live.bytes, MB);	     /* its block is still there */
 	assert_int_equal(from_pool(VA, MB, POOL + 5000 * 8)->gpu->index, 1); /* not known */
-	assert_int_equal(process_of(10)->lost, 0);
+	assert_int_equal(ledger_lost_of(ledger, LOST_LIMIT), 5000 - 4095);
 }
 
 static void test_device_of_the_stream(void **state)

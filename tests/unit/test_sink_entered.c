@@ -190,7 +190,7 @@ static void test_json_summary(void **state)
 		    "\"failed_frees\":null,"
 		    "\"unmatched_frees\":null,\"zero_sized\":null,\"lost\":0,\"uncovered\":null,\"complete\":false}");
 	expect(run, "\"borrowed_bytes\":null,\"borrowed_count\":null,\"virtual_bytes\":null,\"virtual_count\":null,"
-		    "\"computed_bytes\":null,\"computed_count\":null,\"maybe_captured\":null,"
+		    "\"computed_bytes\":null,\"computed_count\":null,\"maybe_captured\":null,\"size_unknown\":null,"
 		    "\"trust\":\"incomplete: entry-only\",\"calls\":4,");
 	check_against_schema(capture_text(&run->capture));
 	stop(run);

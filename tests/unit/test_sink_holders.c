@@ -204,7 +204,8 @@ static void test_json(void **state)
 	check_against_schema(capture_text(&capture));
 	expect(&capture,
 	       "\"unmatched_frees\":3,\"borrowed_bytes\":2147483648,\"borrowed_count\":1,\"virtual_bytes\":0,"
-	       "\"virtual_count\":0,\"computed_bytes\":16777216,\"computed_count\":1,\"maybe_captured\":2,"
+	       "\"virtual_count\":0,\"computed_bytes\":16777216,\"computed_count\":1,\"maybe_captured\":2,\"size_"
+	       "unknown\":0,"
 	       "\"by_placement\":{\"vram\":{\"bytes\":44167069696,\"count\":20498},"
 	       "\"host\":{\"bytes\":4194304,\"count\":2},\"migratable\":{\"bytes\":0,\"count\":0},"
 	       "\"unknown\":{\"bytes\":0,\"count\":0}},\"devices\":["
@@ -327,6 +328,7 @@ static void test_all_doubts(void **state)
 	two->process.lost = 7;
 	two->process.uncovered = 2;
 	two->process.maybe_captured = 3;
+	two->process.unsized = 4;
 	none->process.attached_late = true;
 	ledger.lost_unknown = 100;
 	expect_table(&capture, &ledger,
@@ -336,9 +338,9 @@ static void test_all_doubts(void **state)
 			     "incomplete: 105 lost\n"
 			     "      2 two             device     vram             1      1 MB      1 MB    1m20s m\n"
 			     "      2 two             total      vram             1      1 MB      1 MB          "
-			     "incomplete: 107 lost, 2 uncovered, 3 maybe captured\n"
+			     "incomplete: 107 lost, 2 uncovered, 3 maybe captured, 4 of unknown size\n"
 			     "  total 2 processes                vram             2      3 MB                    "
-			     "incomplete: 112 lost, 2 uncovered, 3 maybe captured\n"
+			     "incomplete: 112 lost, 2 uncovered, 3 maybe captured, 4 of unknown size\n"
 			     "      3 none            -          -                0       0 B                    "
 			     "incomplete: 100 lost, attached late\n"
 			     "lost: 112, the ring buffer was full\n");

@@ -127,6 +127,23 @@ static void test_array(void **state)
 	     "55000,,,,,libc10_cuda.so!raw_alloc,false,GPU1,GPU-3-4,,computed maybe_captured,,,,,,,,,");
 }
 
+static void test_size_unknown(void **state)
+{
+	struct notice notice = notice_of(NOTICE_ALLOC, VT_KIND_ARRAY, "cuArray3DCreate_v2");
+
+	(void)state;
+	notice.block_flags = BLOCK_UNSIZED;
+	notice.size = notice.requested = 0;
+	tell(&notice,
+	     "    4711 python3         alloc              ? array   GPU1   0x7f12a4000000 cuArray3DCreate_v2 "
+	     "[size unknown] libc10_cuda.so!raw_alloc",
+	     "\"human\":\"Allocated an unknown size of VRAM on GPU1, purpose unknown\",\"id\":7,\"addr\":"
+	     "\"0x7f12a4000000\",\"size\":0,\"kind\":\"array\",\"placement\":\"vram\",\"purpose\":\"unknown\","
+	     "\"purpose_source\":\"none\",\"size_unknown\":true,\"api\":",
+	     "5,alloc,4711,4712,python3,cuArray3DCreate_v2,both,0x7f12a4000000,0,array,vram,unknown,7,134217728,,"
+	     "55000,,,,,libc10_cuda.so!raw_alloc,false,GPU1,GPU-3-4,,size_unknown,,,,,,,,,");
+}
+
 static void test_import(void **state)
 {
 	struct notice notice = notice_of(NOTICE_ALLOC, VT_KIND_IMPORTED, "cuIpcOpenMemHandle_v2");
@@ -355,6 +372,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_device_column, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_graph, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_array, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_size_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_import, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_exporter_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reasons, setup, teardown),

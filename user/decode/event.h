@@ -35,6 +35,7 @@ enum lost_cause {
 	LOST_OUTPUT,	 /* the reader of our output was too slow */
 	LOST_KILLED,	 /* a thread ended within a call and its process went on */
 	LOST_RECORDING,	 /* a part of the recording is damaged or missing */
+	LOST_LIMIT,	 /* more contexts, pools or streams than are followed */
 	LOST_CAUSE_COUNT,
 };
 

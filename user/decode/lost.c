@@ -18,6 +18,7 @@ static const struct {
 	[LOST_OUTPUT] = { "output", "the reader of the output was too slow" },
 	[LOST_KILLED] = { "killed", "a thread ended within a call" },
 	[LOST_RECORDING] = { "recording", "a part of the recording is damaged or missing" },
+	[LOST_LIMIT] = { "limit", "more contexts, pools or streams than are followed" },
 };
 
 const char *lost_cause_name(enum lost_cause cause)

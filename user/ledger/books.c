@@ -105,6 +105,12 @@ static void tally_block(struct process *process, const struct block *block, int 
 	}
 }
 
+/* A block that goes keeps its mark upon the totals: peaks and what was allocated are too low for good. */
+static bool is_unsized(const struct block *block)
+{
+	return (block->flags & (BLOCK_UNSIZED | BLOCK_BORROWED)) == BLOCK_UNSIZED;
+}
+
 /* The block is in its cell. */
 static void see_cell(struct process *process, const struct block *block, uint32_t cell)
 {
@@ -131,6 +137,7 @@ static void count_in(struct process *process, const struct block *block, const s
 			slice_add(counted.slices[i], block_bytes(block));
 	}
 	tally_block(process, block, 1);
+	process->unsized += is_unsized(block);
 	see_cell(process, block, entry->cell);
 }
 
@@ -248,6 +255,8 @@ int books_change(struct process *process, enum key key, const struct block *chan
 	}
 	tally_block(process, &old, -1);
 	tally_block(process, block, 1);
+	process->unsized += is_unsized(block);
+	process->unsized -= is_unsized(&old);
 	fill(entry, block);
 	entry->cell = cell;
 	leave_cell(process, old_cell);

@@ -119,12 +119,12 @@ void share_freed(struct ledger *ledger, struct process *process, const struct ev
 void share_ended(struct ledger *ledger, struct process *process, const struct event *event, enum free_reason reason);
 
 /* context.c: contexts, the process' devices, places; device.c: GPUs */
-uint16_t place_of_context(struct ledger *ledger, struct process *process, uint64_t context);
-uint16_t place_of_ordinal(struct ledger *ledger, struct process *process, int ordinal);
+uint16_t place_of_context(const struct call *call, uint64_t context);
+uint16_t place_of_ordinal(const struct call *call, int ordinal);
 /* Place and placement that a location (type | id << 32) means; type 0 or unknown: PLACEMENT_UNKNOWN. */
 void place_of_location(const struct call *call, uint64_t location, struct block *block);
-uint16_t context_number(struct ledger *ledger, struct process *process, uint64_t context); /* block.context; 0: none */
-void context_apply(const struct call *call); /* CTX_*, PRIMARY_*, DEVICE_UUID */
+uint16_t context_number(const struct call *call, uint64_t context); /* block.context; 0: none, or told why */
+void context_apply(const struct call *call);			    /* CTX_*, PRIMARY_*, DEVICE_UUID */
 
 /* stream.c: pools, streams, capture, graphs */
 void stream_apply(const struct call *call); /* POOL_*, STREAM_*, CAPTURE_*, NODE, GRAPH_* */

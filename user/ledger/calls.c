@@ -75,7 +75,7 @@ static void tell_failed(const struct call *call, enum notice_kind kind, enum vt_
 	struct notice notice = call_notice(call, kind);
 	struct block block = { .placement = placement_of_kind(memory_kind) };
 
-	block.place = place_of_context(call->ledger, call->process, call->event->context);
+	block.place = place_of_context(call, call->event->context);
 	if (call->row->op == VT_OP_ALLOC && memory_kind == VT_KIND_VMM)
 		place_of_location(call, call->event->a, &block);
 	notice.memory_kind = memory_kind;
@@ -200,11 +200,11 @@ static struct block block_of(const struct call *call)
 		.caller = call->caller,
 		.kind = call->row->kind,
 		.placement = placement_of_kind(call->row->kind),
-		.context = context_number(call->ledger, call->process, event->context),
+		.context = context_number(call, event->context),
 	};
 
 	if (block.placement != PLACEMENT_HOST)
-		block.place = place_of_context(call->ledger, call->process, event->context);
+		block.place = place_of_context(call, event->context);
 	return block;
 }
 
@@ -221,6 +221,8 @@ static void apply_alloc(const struct call *call)
 		block.flags = BLOCK_COMPUTED;
 		if (call->event->a & (VT_ARRAY_SPARSE | VT_ARRAY_DEFERRED))
 			block.flags |= BLOCK_VIRTUAL;
+		else if (!block.size)
+			block.flags = BLOCK_UNSIZED;
 		break;
 	case VT_KIND_POOL:
 		stream_place(call, &block);

@@ -122,19 +122,18 @@ static uint16_t place_of_device(struct process *process, struct device *device)
 	return device->place;
 }
 
-uint16_t place_of_ordinal(struct ledger *ledger, struct process *process, int ordinal)
+uint16_t place_of_ordinal(const struct call *call, int ordinal)
 {
-	struct contexts *contexts = ordinal < 0 ? NULL : contexts_make(process);
+	struct contexts *contexts = ordinal < 0 ? NULL : contexts_make(call->process);
 	struct device *device = contexts ? device_of(contexts, ordinal) : NULL;
 
-	(void)ledger;
-	return device ? place_of_device(process, device) : 0;
+	return device ? place_of_device(call->process, device) : 0;
 }
 
 /* Where the driver's calls are not seen a thread that has set no device is on the first one, as all are at first. */
-static uint64_t context_named(const struct ledger *ledger, const struct process *process, uint64_t context)
+static uint64_t context_named(const struct call *call, uint64_t context)
 {
-	if (!context && !ledger->settings.driver_probed && !process->attached_late)
+	if (!context && !call->ledger->settings.driver_probed && !call->process->attached_late)
 		return 1;
 	return context;
 }
@@ -190,14 +189,14 @@ static uint16_t add_context(struct contexts *contexts, uint64_t handle)
 }
 
 /* NULL: none, too many, or out of memory. Valid until the next is added. */
-static struct context *context_of(struct ledger *ledger, struct process *process, uint64_t handle, uint16_t *ret_number)
+static struct context *context_of(const struct call *call, uint64_t handle, uint16_t *ret_number)
 {
 	struct contexts *contexts;
 	struct context *context;
 
 	*ret_number = 0;
-	handle = context_named(ledger, process, handle);
-	contexts = handle ? contexts_make(process) : NULL;
+	handle = context_named(call, handle);
+	contexts = handle ? contexts_make(call->process) : NULL;
 	if (!contexts)
 		return NULL;
 	*ret_number = find_context(contexts, handle);
@@ -208,31 +207,35 @@ static struct context *context_of(struct ledger *ledger, struct process *process
 		return NULL;
 	context = &contexts->items[*ret_number - 1];
 	if (handle <= VT_CONTEXT_ORDINALS) {
-		context->place = place_of_ordinal(ledger, process, (int)handle - 1);
+		context->place = place_of_ordinal(call, (int)handle - 1);
 		context->ordinal_known = true;
 	}
 	return context;
 }
 
-uint16_t context_number(struct ledger *ledger, struct process *process, uint64_t context)
+uint16_t context_number(const struct call *call, uint64_t context)
 {
 	uint16_t number;
-	struct context *found = context_of(ledger, process, context, &number);
+	struct context *found = context_of(call, context, &number);
+	const struct contexts *contexts = own_of(call->process)->contexts;
 
 	if (found)
 		found->used = true;
+	else if (context_named(call, context))
+		ledger_lose(call->ledger, call->process, call->event,
+			    contexts && contexts->count >= CONTEXTS_MAX ? LOST_LIMIT : LOST_MEMORY, 1);
 	return number;
 }
 
-uint16_t place_of_context(struct ledger *ledger, struct process *process, uint64_t context)
+uint16_t place_of_context(const struct call *call, uint64_t context)
 {
 	uint16_t number;
-	struct context *found = context_of(ledger, process, context, &number);
+	struct context *found = context_of(call, context, &number);
 
 	if (!found)
 		return 0;
 	if (!found->place && !found->ordinal_known)
-		found->place = add_place(process, -1);
+		found->place = add_place(call->process, -1);
 	return found->place;
 }
 
@@ -241,7 +244,7 @@ void place_of_location(const struct call *call, uint64_t location, struct block 
 	switch ((uint32_t)location) {
 	case VT_LOCATION_DEVICE:
 		block->placement = PLACEMENT_VRAM;
-		block->place = place_of_ordinal(call->ledger, call->process, (int)(location >> 32));
+		block->place = place_of_ordinal(call, (int)(location >> 32));
 		break;
 	case VT_LOCATION_HOST:
 	case VT_LOCATION_HOST_NUMA:
@@ -258,8 +261,8 @@ void place_of_location(const struct call *call, uint64_t location, struct block 
 /* Blocks that were made before we knew stand at a place of the context's own: it turns out to be the device's. */
 static void learn_ordinal(const struct call *call, uint64_t handle, int ordinal)
 {
-	uint16_t number, place = place_of_ordinal(call->ledger, call->process, ordinal);
-	struct context *context = context_of(call->ledger, call->process, handle, &number);
+	uint16_t number, place = place_of_ordinal(call, ordinal);
+	struct context *context = context_of(call, handle, &number);
 
 	if (!context || !place)
 		return;
@@ -340,7 +343,7 @@ static void end_context(const struct call *call, uint64_t handle, uint64_t befor
 /* The device of a call that names none. -1: not known. */
 static int current_ordinal(const struct call *call)
 {
-	uint16_t place = place_of_context(call->ledger, call->process, call->event->context);
+	uint16_t place = place_of_context(call, call->event->context);
 
 	return call->process->places[call->process->places[place].same].ordinal;
 }
@@ -360,7 +363,7 @@ static void apply_new(const struct call *call)
 	if (!call->event->addr)
 		return;
 	learn_ordinal(call, call->event->addr, (int)call->event->a);
-	context = context_of(call->ledger, call->process, call->event->addr, &number);
+	context = context_of(call, call->event->addr, &number);
 	if (context)
 		context->made_ns = call->event->time_ns;
 }

@@ -163,7 +163,7 @@ bool ledger_complete(const struct ledger *ledger, const struct process *process)
 	if (!process)
 		return ledger_lost(ledger) == 0;
 	return !ledger->lost_global && !process->lost && !process->uncovered && !process->attached_late &&
-	       !process->entered && !process->maybe_captured;
+	       !process->entered && !process->maybe_captured && !process->unsized;
 }
 
 uint64_t ledger_ends(const struct ledger *ledger)

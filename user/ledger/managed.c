@@ -35,8 +35,9 @@ static void remember(struct vmm *vmm, const struct block *block)
 		ranges_add(&vmm->seen, &range);
 }
 
-bool block_at(struct process *process, uint64_t addr, enum vt_kind kind, struct block *ret_block)
+bool block_at(const struct call *call, uint64_t addr, enum vt_kind kind, struct block *ret_block)
 {
+	struct process *process = call->process;
 	struct vmm *vmm = vmm_get(process);
 	struct wanted wanted = { addr, kind };
 	struct picked *picked = NULL;
@@ -51,8 +52,10 @@ bool block_at(struct process *process, uint64_t addr, enum vt_kind kind, struct 
 	if (vmm && ranges_find(&vmm->seen, addr, &range) && books_get(process, KEY_ADDRESS, range.addr, ret_block) &&
 	    ret_block->kind == kind && contains(ret_block, addr))
 		return true;
-	if (books_pick(process, is_wanted, &wanted, &picked, &count) < 0)
+	if (books_pick(process, is_wanted, &wanted, &picked, &count) < 0) {
+		ledger_lose(call->ledger, process, call->event, LOST_MEMORY, 1);
 		return false;
+	}
 	found = count > 0;
 	if (found) {
 		*ret_block = picked[0].block;
@@ -119,7 +122,7 @@ void managed_apply(const struct call *call)
 	location = location_of(call, event->a, &place);
 	if (advice && event->b == ADVICE_UNSET_PREFERRED)
 		location = NOTICE_AT_NONE;
-	found = block_at(call->process, event->addr, VT_KIND_MANAGED, &block);
+	found = block_at(call, event->addr, VT_KIND_MANAGED, &block);
 	if (found && advice && location == NOTICE_AT_GPU && place)
 		prefer(call, &block, place);
 	tell(call, found ? &block : NULL, location, place);

@@ -8,6 +8,6 @@
  * The live block of that kind, at an address, that contains addr. A scan of the books where neither its start nor an earlier answer
  * helps.
  */
-bool block_at(struct process *process, uint64_t addr, enum vt_kind kind, struct block *ret_block);
+bool block_at(const struct call *call, uint64_t addr, enum vt_kind kind, struct block *ret_block);
 
 #endif

@@ -62,6 +62,7 @@ enum block_flag {
 	BLOCK_COMPUTED = 1 << 2,       /* the size is computed from the array's extent; the driver's is not told */
 	BLOCK_MAYBE_CAPTURED = 1 << 3, /* made while a stream was in capture: may be a graph's address */
 	BLOCK_EXPORTED = 1 << 4,       /* others could have it */
+	BLOCK_UNSIZED = 1 << 5,	       /* its size is not known: counts 0 bytes */
 };
 
 /* A GPU as nvidia-smi knows it, or one that only a process has told of. */

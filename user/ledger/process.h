@@ -105,12 +105,13 @@ struct process {
 	uint64_t uncovered;
 	uint64_t lost;		 /* events lost of this process; those of no known process are only in ledger_lost() */
 	uint64_t maybe_captured; /* allocations made while a stream was in capture that may be a graph's: no memory */
-	uint64_t zero_sized;	 /* successful allocations of nothing (NULL pointer) */
-	uint64_t calls;		 /* all call events */
-	uint64_t entered;	 /* of these, those that were told as they were entered */
-	uint64_t frees_entered;	 /* of these, frees of an address */
-	bool has_cuda;		 /* made at least one probed call */
-	void *own;		 /* the ledger's */
+	uint64_t unsized;    /* blocks counted here whose size was never known: all totals are at least what they say */
+	uint64_t zero_sized; /* successful allocations of nothing (NULL pointer) */
+	uint64_t calls;	     /* all call events */
+	uint64_t entered;    /* of these, those that were told as they were entered */
+	uint64_t frees_entered; /* of these, frees of an address */
+	bool has_cuda;		/* made at least one probed call */
+	void *own;		/* the ledger's */
 };
 
 #endif

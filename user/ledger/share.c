@@ -13,7 +13,7 @@ static bool find_exported(const struct call *call, enum key *ret_key, struct blo
 
 	if (call->row->shape != VT_SHAPE_SHARE_OUT) {
 		*ret_key = KEY_ADDRESS;
-		return block_at(call->process, event->addr, call->row->kind, ret_block);
+		return block_at(call, event->addr, call->row->kind, ret_block);
 	}
 	if (call->row->kind != VT_KIND_VMM)
 		return false;
@@ -130,10 +130,12 @@ static void describe(const struct call *call, enum key key, const struct memory 
 		block->context = 0; /* neither goes with a context */
 	/* By address it can only be memory of a device. */
 	block->placement = key == KEY_ADDRESS ? PLACEMENT_VRAM : PLACEMENT_UNKNOWN;
+	if (memory && memory->block.size)
+		block->size = memory->block.size;
+	if (!block->size)
+		block->flags |= BLOCK_UNSIZED;
 	if (!memory)
 		return;
-	if (memory->block.size)
-		block->size = memory->block.size;
 	block->placement = memory->block.placement;
 	block->place = block->placement == PLACEMENT_HOST ? 0 : place_of_gpu(call, memory->gpu, block->place);
 	block->flags |= BLOCK_BORROWED;

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "ledger/books.h"
+#include "ledger/index.h"
 #include "probe/table.h"
 
 /* Pools, streams and what is captured into graphs. */
@@ -15,10 +16,10 @@
 #define WRONG_THREAD 908 /* CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD: the capture goes on */
 
 struct streams {
-	struct map contexts; /* stream -> its context, as a pointer */
-	struct map captures; /* capture_key() -> the context that was current, as a pointer; none: NO_CONTEXT */
-	struct map pools;    /* handle -> 1 + index into process->pools */
-	struct map of_pool;  /* address of a block -> 1 + index into process->pools */
+	struct map contexts;  /* stream -> its context, as a pointer */
+	struct map captures;  /* capture_key() -> the context that was current, as a pointer; none: NO_CONTEXT */
+	struct map pools;     /* handle -> 1 + index into process->pools */
+	struct index of_pool; /* address of a block -> 1 + index into process->pools */
 };
 
 static struct streams *streams_find(const struct process *process)
@@ -38,7 +39,7 @@ static struct streams *streams_make(struct process *process)
 	map_init(&own->streams->contexts);
 	map_init(&own->streams->captures);
 	map_init(&own->streams->pools);
-	map_init(&own->streams->of_pool);
+	index_init(&own->streams->of_pool);
 	return own->streams;
 }
 
@@ -53,7 +54,7 @@ void streams_fini(struct process *process)
 	map_fini(&streams->contexts);
 	map_fini(&streams->captures);
 	map_fini(&streams->pools);
-	map_fini(&streams->of_pool);
+	index_fini(&streams->of_pool);
 	free(streams);
 	own_of(process)->streams = NULL;
 }
@@ -96,7 +97,12 @@ static struct pool *pool_find(const struct process *process, uint64_t handle)
 	return found ? &process->pools[found - 1] : NULL;
 }
 
-/* Where a new pool is kept: where there are as many as we keep, that of one that has ended. NULL: none, or out of memory. */
+static void too_many(const struct call *call)
+{
+	ledger_lose(call->ledger, call->process, call->event, LOST_LIMIT, 1);
+}
+
+/* Where a new pool is kept: where there are as many as we keep, that of one that has ended. NULL: none, or out of memory; told. */
 static struct pool *pool_room(const struct call *call)
 {
 	struct process *process = call->process;
@@ -106,8 +112,10 @@ static struct pool *pool_room(const struct call *call)
 		if (process->pools[i].ended && !process->pools[i].live.count)
 			return &process->pools[i];
 	}
-	if (process->pool_count >= POOLS_MAX)
-		return NULL; /* memory from it is taken for its context's device's */
+	if (process->pool_count >= POOLS_MAX) {
+		too_many(call); /* memory from it is taken for its context's device's */
+		return NULL;
+	}
 	grown = reallocarray(process->pools, process->pool_count + 1, sizeof(*grown));
 	if (!grown) {
 		out_of_memory(call);
@@ -118,7 +126,7 @@ static struct pool *pool_room(const struct call *call)
 	return &grown[process->pool_count++];
 }
 
-/* No pool of that handle is known. NULL: too many, or out of memory. */
+/* No pool of that handle is known. NULL: too many, or out of memory; told. */
 static struct pool *pool_add(const struct call *call, uint64_t handle)
 {
 	struct streams *streams = streams_make(call->process);
@@ -170,7 +178,7 @@ static void pool_made(const struct call *call)
 	if (call->row->op == VT_OP_POOL_NEW)
 		pool_place(call, pool, call->event->a, call->event->b >> 32);
 	else /* imported: only memory of a device is exported */
-		pool->place = place_of_context(call->ledger, call->process, call->event->context);
+		pool->place = place_of_context(call, call->event->context);
 }
 
 /* The program was told which pool is a device's. */
@@ -221,9 +229,11 @@ static void stream_made(const struct call *call)
 		return;
 	}
 	map_del(&streams->contexts, call->event->addr);
-	if (!call->event->addr || !context || streams->contexts.count >= STREAMS_MAX)
+	if (!call->event->addr || !context)
 		return;
-	if (map_put(&streams->contexts, call->event->addr, (void *)(uintptr_t)context, NULL))
+	if (streams->contexts.count >= STREAMS_MAX)
+		too_many(call);
+	else if (map_put(&streams->contexts, call->event->addr, (void *)(uintptr_t)context, NULL))
 		out_of_memory(call);
 }
 
@@ -233,8 +243,8 @@ static void capture_begun(const struct call *call)
 	uintptr_t context = call->event->context ? call->event->context : NO_CONTEXT;
 
 	if (streams && streams->captures.count >= STREAMS_MAX)
-		return;
-	if (!streams || map_put(&streams->captures, capture_key(call, call->event->addr), (void *)context, NULL))
+		too_many(call);
+	else if (!streams || map_put(&streams->captures, capture_key(call, call->event->addr), (void *)context, NULL))
 		out_of_memory(call);
 }
 
@@ -298,8 +308,8 @@ static void node_made(const struct call *call)
 		.caller = call->caller,
 		.kind = VT_KIND_GRAPH,
 		.placement = PLACEMENT_VRAM,
-		.place = place_of_context(call->ledger, call->process, call->event->context),
-		.context = context_number(call->ledger, call->process, call->event->context),
+		.place = place_of_context(call, call->event->context),
+		.context = context_number(call, call->event->context),
 		.flags = BLOCK_VIRTUAL,
 	};
 
@@ -309,7 +319,7 @@ static void node_made(const struct call *call)
 
 static void graph_kept(const struct call *call)
 {
-	uint16_t place = place_of_ordinal(call->ledger, call->process, (int)call->event->addr);
+	uint16_t place = place_of_ordinal(call, (int)call->event->addr);
 	struct place *at = &call->process->places[place];
 
 	if (!place)
@@ -375,7 +385,7 @@ void stream_entered(const struct call *call, const struct block *block)
 	if (!pool || block->kind != VT_KIND_POOL)
 		return;
 	index = (size_t)(pool - call->process->pools);
-	if (map_put(&streams->of_pool, block->addr, (void *)(uintptr_t)(index + 1), NULL))
+	if (index_put(&streams->of_pool, block->addr, (void *)(uintptr_t)(index + 1)))
 		return;
 	pool->live.bytes += block->size;
 	pool->live.count++;
@@ -386,8 +396,8 @@ void stream_left(struct process *process, const struct block *block)
 	struct streams *streams = streams_find(process);
 	size_t found = 0;
 
-	if (streams && block->kind == VT_KIND_POOL && streams->of_pool.count)
-		found = (uintptr_t)map_del(&streams->of_pool, block->addr);
+	if (streams && block->kind == VT_KIND_POOL)
+		found = (uintptr_t)index_del(&streams->of_pool, block->addr);
 	if (!found)
 		return;
 	process->pools[found - 1].live.bytes -= block->size;
@@ -408,7 +418,7 @@ static void place_block(const struct call *call, const struct streams *streams, 
 	if (call->event->a > PER_THREAD_STREAM)
 		context = (uintptr_t)map_get(&streams->contexts, call->event->a);
 	if (context)
-		block->place = place_of_context(call->ledger, call->process, context);
+		block->place = place_of_context(call, context);
 }
 
 void stream_place(const struct call *call, struct block *block)
@@ -433,7 +443,7 @@ static void turn_into_graph(const struct call *call, struct block *block)
 	const struct block was = *block;
 
 	block->kind = VT_KIND_GRAPH;
-	block->context = context_number(call->ledger, call->process, call->event->context);
+	block->context = context_number(call, call->event->context);
 	block->flags = (uint8_t)((block->flags & ~BLOCK_MAYBE_CAPTURED) | BLOCK_VIRTUAL);
 	if (books_change(call->process, KEY_ADDRESS, block) < 0) {
 		out_of_memory(call);

@@ -371,6 +371,7 @@ static void learn_size(const struct call *call, const struct object *object)
 	    __builtin_add_overflow(call->event->size, call->event->b, &size) || size <= block.size)
 		return;
 	block.size = size;
+	block.flags &= (uint8_t)~BLOCK_UNSIZED;
 	if (books_change(call->process, KEY_VMM, &block) < 0)
 		ledger_lose(call->ledger, call->process, call->event, LOST_MEMORY, 1);
 }

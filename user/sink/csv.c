@@ -113,6 +113,7 @@ static void add_marks(struct buf *buf, const struct notice *notice)
 		{ BLOCK_COMPUTED, "computed" },
 		{ BLOCK_MAYBE_CAPTURED, "maybe_captured" },
 		{ BLOCK_BORROWED, "borrowed" },
+		{ BLOCK_UNSIZED, "size_unknown" },
 	};
 	const char *separator = "";
 

@@ -54,6 +54,7 @@ static void add_marks(struct json *json, const struct notice *notice)
 		{ BLOCK_COMPUTED, "computed" },
 		{ BLOCK_MAYBE_CAPTURED, "maybe_captured" },
 		{ BLOCK_BORROWED, "borrowed" },
+		{ BLOCK_UNSIZED, "size_unknown" },
 	};
 
 	if (notice_virtual(notice) || (notice->requested && notice->requested != notice->size))

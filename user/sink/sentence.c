@@ -194,7 +194,10 @@ static void add_block(struct buf *buf, const struct notice *notice)
 {
 	if (notice_virtual(notice))
 		buf_str(buf, "an address for ");
-	sentence_size(buf, notice_virtual(notice) ? notice->requested : notice->size);
+	if (notice->block_flags & BLOCK_UNSIZED)
+		buf_str(buf, "an unknown size of");
+	else
+		sentence_size(buf, notice_virtual(notice) ? notice->requested : notice->size);
 	buf_char(buf, ' ');
 	buf_str(buf, memory_title(notice->memory_kind, notice->placement));
 	add_gpu(buf, notice);

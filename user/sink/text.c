@@ -251,7 +251,9 @@ static void add_block(struct sink *sink, const struct notice *notice)
 	struct buf *buf = &sink->line;
 	char text[GPU_NAME_BYTES];
 
-	if (sized)
+	if (notice->block_flags & BLOCK_UNSIZED && !notice_ranged(notice))
+		right(buf, "?", (size_t)size_width(sink));
+	else if (sized)
 		text_size(sink, buf, notice_bytes(notice), size_width(sink));
 	else
 		right(buf, "-", (size_t)size_width(sink));
@@ -331,6 +333,8 @@ static void add_marks(struct buf *buf, const struct notice *notice)
 		buf_str(buf, "[computed] ");
 	if (notice->block_flags & BLOCK_MAYBE_CAPTURED)
 		buf_str(buf, "[maybe captured] ");
+	if (notice->block_flags & BLOCK_UNSIZED)
+		buf_str(buf, "[size unknown] ");
 }
 
 static void add_free_note(struct sink *sink, const struct notice *notice)

@@ -16,6 +16,7 @@ struct sums {
 	uint64_t uncovered;
 	uint64_t unmatched;
 	uint64_t maybe_captured;
+	uint64_t unsized;
 	bool complete;
 };
 
@@ -75,6 +76,7 @@ static struct sums sum_up(const struct ledger *ledger)
 		sums.uncovered += process->uncovered;
 		sums.unmatched += process->unmatched_frees;
 		sums.maybe_captured += process->maybe_captured;
+		sums.unsized += process->unsized;
 		sums.complete = sums.complete && ledger_complete(ledger, process);
 	}
 	if (ledger_forgotten(ledger))
@@ -170,6 +172,7 @@ static void add_doubts(struct json *json, const struct sums *sums, bool entry_on
 		json_number(json, doubts[i].count, !entry_only, doubts[i].tally->count);
 	}
 	json_number(json, "maybe_captured", !entry_only, sums->maybe_captured);
+	json_number(json, "size_unknown", !entry_only, sums->unsized);
 }
 
 static void add_trust(struct json *json, const struct ledger *ledger, const struct process *process)
@@ -200,6 +203,7 @@ static void add_process(struct json *json, const struct totals_view *view, const
 		.virtual = process->virtual,
 		.computed = process->computed,
 		.maybe_captured = process->maybe_captured,
+		.unsized = process->unsized,
 	};
 
 	json_object_begin(json, NULL);

@@ -25,6 +25,7 @@ struct trust trust_of(const struct ledger *ledger, const struct process *process
 		.uncovered = process->uncovered,
 		.unmatched = process->unmatched_frees,
 		.maybe_captured = process->maybe_captured,
+		.unsized = process->unsized,
 		.late = process->attached_late,
 		.computed = process->computed.count,
 	};
@@ -44,6 +45,7 @@ void trust_add(struct trust *sum, const struct trust *part)
 	sum->uncovered += part->uncovered;
 	sum->unmatched += part->unmatched;
 	sum->maybe_captured += part->maybe_captured;
+	sum->unsized += part->unsized;
 	sum->late += part->late;
 	sum->computed += part->computed;
 }
@@ -111,6 +113,7 @@ void trust_words(struct buf *buf, const struct trust *trust)
 		buf_str(buf, "attached late");
 	}
 	reason_u64(&reasons, trust->maybe_captured, " maybe captured");
+	reason_u64(&reasons, trust->unsized, " of unknown size");
 	if (!reasons.some)
 		begin_reason(&reasons);
 	add_remarks(buf, trust);
@@ -153,6 +156,12 @@ static void sentence_reasons(struct reasons *reasons, const struct trust *trust)
 		begin_reason(reasons);
 		add_count(buf, trust->maybe_captured, "allocation",
 			  " may be a graph's, without memory: a stream was in capture");
+	}
+	if (trust->unsized) {
+		begin_reason(reasons);
+		add_count(buf, trust->unsized, "block",
+			  trust->unsized == 1 ? " is of unknown size, and counts 0 bytes"
+					      : " are of unknown size, and count 0 bytes");
 	}
 	if (!reasons->some) {
 		begin_reason(reasons);

@@ -15,6 +15,7 @@ struct trust {
 	uint64_t uncovered;
 	uint64_t unmatched;
 	uint64_t maybe_captured;
+	uint64_t unsized;
 	uint64_t late;	   /* processes that ran before the probes */
 	uint64_t computed; /* live blocks whose size is computed */
 };
