@@ -12,6 +12,7 @@
 #define NODE_BYTESIZE 104
 #define NODE_DPTR 112
 #define NODE_UNION 16
+#define MULTICAST_SIZE 8
 
 #define EXTERNAL_TYPE_FD 1 /* CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD */
 
@@ -183,6 +184,7 @@ static __always_inline void shape_arguments(struct row row, const struct call *c
 	case VT_SHAPE_ADDR_STREAM:
 		return say(outcome, arg[0], arg[1], 0);
 	case VT_SHAPE_DEVICE:
+	case VT_SHAPE_PID:
 		return say(outcome, (__u32)arg[0], 0, 0);
 	case VT_SHAPE_UUID:
 		return say(outcome, (__u32)arg[1], 0, 0);
@@ -305,6 +307,7 @@ static __always_inline bool gives_addr(__u8 shape)
 	case VT_SHAPE_RT_MIPMAP:
 	case VT_SHAPE_OUT_SIZE_PROP:
 	case VT_SHAPE_OUT_PROP:
+	case VT_SHAPE_OUT_MULTICAST:
 	case VT_SHAPE_OUT_LOCATION:
 	case VT_SHAPE_SHARE_IN:
 	case VT_SHAPE_TOKEN_VALUE:
@@ -350,6 +353,8 @@ static __always_inline int read_result(struct row row, const struct call *call, 
 		return read_prop(arg[2], outcome);
 	case VT_SHAPE_OUT_PROP:
 		return read_prop(arg[1], outcome);
+	case VT_SHAPE_OUT_MULTICAST:
+		return load(&outcome->size, sizeof(outcome->size), arg[1] + MULTICAST_SIZE);
 	case VT_SHAPE_OUT_LOCATION:
 		return load(&outcome->a, sizeof(outcome->a), arg[1]);
 	case VT_SHAPE_SHARE_OUT:

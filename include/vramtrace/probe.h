@@ -24,6 +24,7 @@ enum vt_shape {
 	VT_SHAPE_ADDR_STREAM, /* (T *addr, stream): a = stream */
 	VT_SHAPE_ADDR_SIZE,   /* (T *addr, size_t size, ...) */
 	VT_SHAPE_DEVICE,      /* (int device): addr = device */
+	VT_SHAPE_PID,	      /* (int pid, ...): addr = pid, as the caller's PID namespace has it */
 	VT_SHAPE_OUT,	      /* (T **addr, ...) */
 	VT_SHAPE_OUT_FOR,     /* (T **addr, u64 or int what): a = what */
 	VT_SHAPE_OUT_3,	      /* (T **addr, ., int device): a = device */
@@ -39,9 +40,10 @@ enum vt_shape {
 	VT_SHAPE_RT_MIPMAP, /* (array *, cudaChannelFormatDesc *, cudaExtent by value, unsigned levels, unsigned flags) */
 
 	VT_SHAPE_OUT_SIZE_PROP, /* (handle *, size_t size, CUmemAllocationProp *): a = location, b = handle types | type << 32 */
-	VT_SHAPE_OUT_PROP,     /* (pool *, CUmemPoolProps *): a = location, b = handle types | type << 32 */
-	VT_SHAPE_OUT_LOCATION, /* (pool *, CUmemLocation *, int type): a = location, b = type */
-	VT_SHAPE_MAP,	       /* (u64 addr, size_t size, size_t offset, handle): a = handle, b = offset */
+	VT_SHAPE_OUT_PROP,	/* (pool *, CUmemPoolProps *): a = location, b = handle types | type << 32 */
+	VT_SHAPE_OUT_MULTICAST, /* (handle *, CUmulticastObjectProp *): addr = *handle, size from there */
+	VT_SHAPE_OUT_LOCATION,	/* (pool *, CUmemLocation *, int type): a = location, b = type */
+	VT_SHAPE_MAP,		/* (u64 addr, size_t size, size_t offset, handle): a = handle, b = offset */
 	VT_SHAPE_SHARE_OUT, /* (void *shareable, handle, int type): addr = handle, a = token, b = type | descriptor << 32 */
 	VT_SHAPE_SHARE_IN,    /* (handle *, void *shareable, int type): addr = *handle, a = token, b = type */
 	VT_SHAPE_TOKEN_OUT,   /* (64 bytes *, T addr): a = token */
@@ -92,7 +94,9 @@ enum vt_op {
 	VT_OP_DEVICE_UUID,     /* the process' device addr */
 	VT_OP_ADVISE,
 	VT_OP_PREFETCH,
-	VT_OP_WATCH, /* told only when it fails for want of memory */
+	VT_OP_CHECKPOINT, /* of the process addr: what it has in VRAM goes to the host */
+	VT_OP_RESTORE,	  /* and back */
+	VT_OP_WATCH,	  /* told only when it fails for want of memory */
 
 	/* never told: the kernel side keeps them, for the context of each call */
 	VT_OP_CTX_SET,

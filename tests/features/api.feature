@@ -236,6 +236,28 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | runtime | cycles 5         |
 
   @C
+  Scenario: a multicast object takes nothing; what is bound to it does
+    When vramtrace runs "multicast"
+    Then the exit status is 0
+    And the ledger equals the truth
+    And there is an "alloc" event with api=cuMulticastCreate, kind=vmm, size=0, virtual=True
+    And the summary calls it complete
+
+  @C
+  Scenario Outline: a process whose memory another one takes out of the card and back
+    When vramtrace runs "<program>"
+    Then the exit status is 0
+    And the ledger equals the truth
+    And there is a "checkpoint" event with size=134217728
+    And <restored>
+    And the summary calls it complete
+
+    Examples:
+      | program         | restored                                       |
+      | checkpoint      | there is a "restore" event with size=134217728 |
+      | checkpoint gone | there is no "restore" event                    |
+
+  @C
   Scenario Outline: imported memory of another interface takes nothing of its own
     When vramtrace runs "<program>"
     Then the exit status is 0

@@ -63,7 +63,9 @@ class Block:
         self.pid, self.addr, self.size, self.kind = call.pid, call.addr, call.size, kind
         self.placement = line["placement"]
         self.device = "GPU%d" % line["gpu"] if "gpu" in line else None
-        self.virtual = kind == "graph" or (kind == "array" and not line.get("takes"))
+        self.virtual = kind == "graph" or (kind == "array" and not line.get("takes")) or call.op == "alloc" and \
+            line["call"] == "cuMulticastCreate"
+        self.home = None  # checkpointed: placement and GPU as before
         self.object = line.get("object")
         self.borrowed = False
         self.by_descriptor = False  # others can have it by one, that may be open or not
@@ -103,6 +105,8 @@ class World:
             self.make(call)
         elif call.op == "export":
             self.export(call)
+        elif call.op in ("checkpoint", "restore"):
+            self.move(int(call.addr, 16), call.op == "restore")
         elif call.line.get("gone"):
             reason = "call" if call.op in TAKES else "context"
             for addr in call.line["gone"]:
@@ -139,6 +143,13 @@ class World:
         if block and "object" in call.line:
             block.object = call.line["object"]
             block.by_descriptor = "fd" in call.line
+
+    def move(self, pid, back):
+        for block in self.live[pid].values():
+            if back and block.home:
+                (block.placement, block.device), block.home = block.home, None
+            elif not back and block.placement == "vram":
+                block.home, block.placement, block.device = (block.placement, block.device), "host", None
 
     def holders(self, object_number):
         """In the order in which they came."""

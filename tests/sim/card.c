@@ -84,8 +84,10 @@ static void slot_drop(struct slot *slot)
 	for (int gpu = 0; gpu < CARD_GPUS; gpu++) {
 		card->used[gpu] -= slot->bytes[gpu];
 		slot->bytes[gpu] = 0;
+		slot->saved[gpu] = 0;
 		slot->contexts[gpu] = 0;
 	}
+	slot->next_step = CARD_LOCK;
 	slot->pid = 0;
 }
 
@@ -145,7 +147,7 @@ struct slot *slot_mine(bool take)
 static bool slot_empty(const struct slot *slot)
 {
 	for (int gpu = 0; gpu < CARD_GPUS; gpu++) {
-		if (slot->bytes[gpu] || slot->contexts[gpu])
+		if (slot->bytes[gpu] || slot->saved[gpu] || slot->contexts[gpu])
 			return false;
 	}
 	return !objects_any(slot_index(slot));
@@ -247,6 +249,62 @@ void card_refund(int gpu, uint64_t bytes)
 	card_lock();
 	refund_locked(gpu, bytes, 0);
 	card_unlock();
+}
+
+static void save(struct slot *slot)
+{
+	for (int gpu = 0; gpu < CARD_GPUS; gpu++) {
+		slot->saved[gpu] = slot->bytes[gpu];
+		card->used[gpu] -= slot->bytes[gpu];
+		slot->bytes[gpu] = 0;
+	}
+}
+
+static int restore(struct slot *slot)
+{
+	for (int gpu = 0; gpu < CARD_GPUS; gpu++) {
+		if (slot->saved[gpu] > gpu_room(gpu))
+			return -ENOMEM;
+	}
+	for (int gpu = 0; gpu < CARD_GPUS; gpu++) {
+		slot->bytes[gpu] = slot->saved[gpu];
+		card->used[gpu] += slot->saved[gpu];
+		slot->saved[gpu] = 0;
+	}
+	return 0;
+}
+
+static int step_locked(int pid, enum card_step step)
+{
+	struct slot *slot = card->slots;
+	int err = 0;
+
+	card_sweep();
+	while (slot < card->slots + CARD_SLOTS && slot->pid != (uint32_t)pid)
+		slot++;
+	if (slot == card->slots + CARD_SLOTS)
+		return -ENOENT;
+	if (slot->next_step != step)
+		return -EBUSY;
+	if (step == CARD_CHECKPOINT)
+		save(slot);
+	else if (step == CARD_RESTORE)
+		err = restore(slot);
+	if (!err)
+		slot->next_step = (step + 1) % (CARD_UNLOCK + 1);
+	return err;
+}
+
+int card_step(int pid, enum card_step step)
+{
+	int err = card_open();
+
+	if (err)
+		return err;
+	card_lock();
+	err = step_locked(pid, step);
+	card_unlock();
+	return err;
 }
 
 int card_info(int gpu, uint64_t *ret_total, uint64_t *ret_free)

@@ -56,6 +56,16 @@ int card_info(int gpu, uint64_t *ret_total, uint64_t *ret_free);
 /* Fills at most @max entries; returns how many processes hold something of the GPU, which may be more. */
 int card_processes(int gpu, struct card_process *entries, int max);
 
+enum card_step {
+	CARD_LOCK,
+	CARD_CHECKPOINT, /* what the process has leaves the card */
+	CARD_RESTORE,	 /* -ENOMEM: there is no room for it */
+	CARD_UNLOCK,
+};
+
+/* Another process' next step, in this order. -ENOENT: it has nothing here; -EBUSY: it is not its turn. Objects are left alone. */
+int card_step(int pid, enum card_step step);
+
 enum card_kind {
 	CARD_PHYSICAL = 1, /* memory by handle: charged to itself from card_share() on */
 	CARD_BLOCK,	   /* a block at an address: charged to its owner, and to itself once that has gone */

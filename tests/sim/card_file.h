@@ -16,6 +16,9 @@ struct slot {
 	uint32_t pid; /* 0: free */
 	uint32_t contexts[CARD_GPUS];
 	uint64_t bytes[CARD_GPUS];
+	uint64_t saved[CARD_GPUS]; /* checkpointed */
+	uint32_t next_step;	   /* enum card_step */
+	uint32_t pad;
 };
 
 struct object {

@@ -155,6 +155,20 @@ static CUresult instantiate(struct truth *truth, CUgraphExec *exec, CUgraph grap
 	return *exec ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+/* What programs of CUDA 11 call. */
+CUresult cuGraphInstantiate_v2(CUgraphExec *exec, CUgraph graph, CUgraphNode *error, char *log, size_t log_bytes);
+
+SIM_EXPORT CUresult cuGraphInstantiate_v2(CUgraphExec *exec, CUgraph graph, CUgraphNode *error, char *log,
+					  size_t log_bytes)
+{
+	struct truth truth = truth_enter("cuGraphInstantiate_v2");
+
+	(void)error;
+	(void)log;
+	(void)log_bytes;
+	return cuda_leave(&truth, instantiate(&truth, exec, graph, 0));
+}
+
 SIM_EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags)
 {
 	struct truth truth = truth_enter("cuGraphInstantiateWithFlags");

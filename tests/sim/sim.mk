@@ -18,7 +18,7 @@ SIM_LDFLAGS := -shared -pthread -Wl,--build-id=sha1 -Wl,-z,defs -Wl,-Bsymbolic -
 
 sim_books := card card_file card_object env
 sim_cuda := cuda_context cuda_current cuda_visible cuda_device cuda_pointer cuda_symbols cuda_module \
-	cuda_memory cuda_async cuda_managed cuda_array cuda_vmm cuda_ipc cuda_external cuda_pool cuda_pool_share \
+	cuda_memory cuda_async cuda_managed cuda_array cuda_vmm cuda_multicast cuda_checkpoint cuda_ipc cuda_external cuda_pool cuda_pool_share \
 	cuda_stream cuda_capture cuda_graph block pool vmm graph arena truth fault $(sim_books)
 sim_cudart := cudart_driver cudart_device cudart_memory cudart_managed cudart_array cudart_stream cudart_graph \
 	cudart_pool cudart_share truth fault $(sim_books)

@@ -13,6 +13,10 @@ static uint64_t uuid[2] = { 0x1122334455667788, 0x99aabbccddeeff00 };
 static struct {
 	uint32_t type, handle_types, location_type, location_id;
 } props = { 2, 8, VT_LOCATION_HOST_NUMA, 1 };
+static struct {
+	uint32_t devices, pad;
+	uint64_t size, types, flags;
+} multicast = { 2, 0, 64 << 20, 1, 0 };
 static uint32_t location[2] = { VT_LOCATION_DEVICE, 3 };
 static struct {
 	uint64_t width, height;
@@ -67,6 +71,8 @@ static const struct scene scenes[] = {
 	{ VT_PROBE_cuMemCreate, { P(&out), 2 << 20, P(&props) }, 0x7f1234500000, 2 << 20, NUMA_1, 8 | 2ull << 32 },
 	{ VT_PROBE_cuMemPoolCreate, { P(&out), P(&props) }, 0x7f1234500000, 0, NUMA_1, 8 | 2ull << 32 },
 	{ VT_PROBE_cuMemGetMemPool, { P(&out), P(location), UPPER | 2 }, 0x7f1234500000, 0, DEVICE_3, 2 },
+	{ VT_PROBE_cuMulticastCreate, { P(&out), P(&multicast) }, 0x7f1234500000, 64 << 20, 0, 0 },
+	{ VT_PROBE_cuCheckpointProcessRestore, { UPPER | 4711 }, 4711, 0, 0, 0 },
 	{ VT_PROBE_cuMemMap, { 0x5000, 8192, 4096, 0x44 }, 0x5000, 8192, 0x44, 4096 },
 	{ VT_PROBE_cuDestroyExternalMemory, { 0x5000 }, 0x5000, 0, 0, 0 },
 	{ VT_PROBE_cuGraphAddMemAllocNode, { P(&value), 0x66, 0, 0, P(node_alloc.words) }, 0x2a9a000000, 96 << 20, 0x66, 0 },
@@ -309,7 +315,7 @@ static void entries_alone(void **state)
 		assert_string_equal(probe_row(event->row)->symbol, row->symbol);
 		if (row->op == VT_OP_FREE)
 			assert_int_equal(event->addr, scenes[i].addr);
-		else if (row->shape != VT_SHAPE_OUT_PITCH)
+		else if (row->shape != VT_SHAPE_OUT_PITCH && row->shape != VT_SHAPE_OUT_MULTICAST)
 			assert_int_equal(event->size, scenes[i].size);
 	}
 	assert_int_equal(told, fixture->count);

@@ -144,6 +144,29 @@ static void test_size_unknown(void **state)
 	     "55000,,,,,libc10_cuda.so!raw_alloc,false,GPU1,GPU-3-4,,size_unknown,,,,,,,,,");
 }
 
+static void test_checkpoint(void **state)
+{
+	struct notice notice = notice_of(NOTICE_CHECKPOINT, VT_KIND_ANY, "cuCheckpointProcessCheckpoint");
+
+	(void)state;
+	notice.gpu = NULL;
+	notice.placement = PLACEMENT_HOST;
+	notice.peer_tgid = 4900;
+	tell(&notice,
+	     "    4711 python3         checkpoint     64 MB -       -      -              "
+	     "cuCheckpointProcessCheckpoint "
+	     "by 4900, libc10_cuda.so!raw_alloc",
+	     "\"action\":\"vram_checkpoint\",\"level\":\"info\",\"device\":null,\"device_uuid\":null,\"human\":"
+	     "\"Checkpointed: 64 MB VRAM moved into host memory\",\"size\":67108864,\"by\":{\"pid\":4900,\"id\":null},"
+	     "\"api\":\"cuCheckpointProcessCheckpoint\",",
+	     "5,checkpoint,4711,4712,python3,cuCheckpointProcessCheckpoint,both,,67108864,,host,,,,,55000,,,,,"
+	     "libc10_cuda.so!raw_alloc,false,,,,,,,,,4900,,,,");
+	notice.kind = NOTICE_RESTORE;
+	sink_notice(json.sink, &notice);
+	expect_in(&json, "\"event\":\"restore\"");
+	expect_in(&json, "\"human\":\"Restored: 64 MB moved back into VRAM\"");
+}
+
 static void test_import(void **state)
 {
 	struct notice notice = notice_of(NOTICE_ALLOC, VT_KIND_IMPORTED, "cuIpcOpenMemHandle_v2");
@@ -373,6 +396,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_graph, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_array, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_size_unknown, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_checkpoint, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_import, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_exporter_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reasons, setup, teardown),

@@ -139,8 +139,8 @@ void stream_entered(const struct call *call, const struct block *block);
 /* A block has left the books: its pool holds less. */
 void stream_left(struct process *process, const struct block *block);
 
-/* managed.c: ADVISE, PREFETCH */
-void managed_apply(const struct call *call);
+void managed_apply(const struct call *call);	/* managed.c: ADVISE, PREFETCH */
+void checkpoint_apply(const struct call *call); /* checkpoint.c: CHECKPOINT, RESTORE */
 
 void life_apply(struct ledger *ledger, const struct event *event);	/* life.c */
 int life_attach_late(struct ledger *ledger, const struct event *event); /* 0 or -ENOMEM */

@@ -215,6 +215,8 @@ static void apply_alloc(const struct call *call)
 	switch (block.kind) {
 	case VT_KIND_VMM:
 		block.context = 0;
+		if (call->row->shape == VT_SHAPE_OUT_MULTICAST)
+			block.flags = BLOCK_VIRTUAL; /* what is bound to it is memory */
 		vmm_alloc(call, &block);
 		return;
 	case VT_KIND_ARRAY:
@@ -360,6 +362,10 @@ static void apply_done(const struct call *call)
 	case VT_OP_ADVISE:
 	case VT_OP_PREFETCH:
 		managed_apply(call);
+		break;
+	case VT_OP_CHECKPOINT:
+	case VT_OP_RESTORE:
+		checkpoint_apply(call);
 		break;
 	case VT_OP_CTX_NEW:
 	case VT_OP_CTX_END:

@@ -22,6 +22,8 @@ enum notice_kind {
 	NOTICE_EXPORT, /* a block can be had by other processes */
 	NOTICE_ADVISE, /* a managed block, or a part of it, has a preferred location now */
 	NOTICE_PREFETCH,
+	NOTICE_CHECKPOINT, /* size bytes of the process' VRAM are in host memory from now on */
+	NOTICE_RESTORE,	   /* and in VRAM again */
 	NOTICE_FREE_FAILED,
 	NOTICE_FREE_UNMATCHED, /* a successful free of an address that the ledger does not have */
 	NOTICE_ALLOC_FAILED,
@@ -63,6 +65,7 @@ enum block_flag {
 	BLOCK_MAYBE_CAPTURED = 1 << 3, /* made while a stream was in capture: may be a graph's address */
 	BLOCK_EXPORTED = 1 << 4,       /* others could have it */
 	BLOCK_UNSIZED = 1 << 5,	       /* its size is not known: counts 0 bytes */
+	BLOCK_CHECKPOINTED = 1 << 6,   /* memory of a device, in host memory until its process is restored */
 };
 
 /* A GPU as nvidia-smi knows it, or one that only a process has told of. */

@@ -138,7 +138,7 @@ static void describe(const struct call *call, enum key key, const struct memory 
 		return;
 	block->placement = memory->block.placement;
 	block->place = block->placement == PLACEMENT_HOST ? 0 : place_of_gpu(call, memory->gpu, block->place);
-	block->flags |= BLOCK_BORROWED;
+	block->flags |= BLOCK_BORROWED | (memory->block.flags & BLOCK_VIRTUAL);
 }
 
 static enum key key_of_import(const struct call *call)

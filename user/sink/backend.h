@@ -50,6 +50,7 @@ enum event_kind process_event(const struct notice *notice);  /* EVENT_PROCESS (f
 const char *process_event_name(const struct notice *notice); /* "first_call", "fork", "exec", "exit" */
 bool notice_virtual(const struct notice *notice);	     /* an address, and so far no memory */
 bool notice_borrowed(const struct notice *notice);
+bool notice_moved(const struct notice *notice);	    /* of a whole process: CHECKPOINT, RESTORE */
 bool notice_ranged(const struct notice *notice);    /* it is of a range: MAP, UNMAP, ADVISE, PREFETCH */
 bool notice_sized(const struct notice *notice);	    /* ALLOC_FAILED: it asked for a number of bytes */
 uint64_t notice_bytes(const struct notice *notice); /* that it is about, counted or not */

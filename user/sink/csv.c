@@ -114,6 +114,7 @@ static void add_marks(struct buf *buf, const struct notice *notice)
 		{ BLOCK_MAYBE_CAPTURED, "maybe_captured" },
 		{ BLOCK_BORROWED, "borrowed" },
 		{ BLOCK_UNSIZED, "size_unknown" },
+		{ BLOCK_CHECKPOINTED, "checkpointed" },
 	};
 	const char *separator = "";
 
@@ -168,7 +169,7 @@ static struct columns columns_of(const struct notice *notice)
 	};
 
 	columns.block = columns.live || notice->kind == NOTICE_EXPORT;
-	columns.sized = columns.block || asked || notice->kind == NOTICE_UNCOVERED ||
+	columns.sized = columns.block || asked || notice->kind == NOTICE_UNCOVERED || notice_moved(notice) ||
 			(notice->kind == NOTICE_ALLOC_FAILED && notice_sized(notice));
 	columns.kind = (columns.sized || notice->kind == NOTICE_ALLOC_FAILED || notice_ranged(notice)) &&
 		       notice->memory_kind != VT_KIND_ANY;

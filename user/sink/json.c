@@ -36,6 +36,8 @@ static const char *notice_action(const struct notice *notice)
 		[NOTICE_EXPORT] = "vram_export",
 		[NOTICE_ADVISE] = "vram_advise",
 		[NOTICE_PREFETCH] = "vram_prefetch",
+		[NOTICE_CHECKPOINT] = "vram_checkpoint",
+		[NOTICE_RESTORE] = "vram_restore",
 		[NOTICE_FREE_FAILED] = "vram_deallocate_failed",
 		[NOTICE_FREE_UNMATCHED] = "vram_deallocate_unmatched",
 		[NOTICE_ALLOC_FAILED] = "vram_allocate_failed",

@@ -55,6 +55,7 @@ static void add_marks(struct json *json, const struct notice *notice)
 		{ BLOCK_MAYBE_CAPTURED, "maybe_captured" },
 		{ BLOCK_BORROWED, "borrowed" },
 		{ BLOCK_UNSIZED, "size_unknown" },
+		{ BLOCK_CHECKPOINTED, "checkpointed" },
 	};
 
 	if (notice_virtual(notice) || (notice->requested && notice->requested != notice->size))
@@ -193,6 +194,13 @@ static void add_place(struct json *json, const struct notice *notice)
 	add_call(json, notice);
 }
 
+static void add_moved(struct json *json, const struct notice *notice)
+{
+	json_u64(json, "size", notice->size);
+	add_peer(json, "by", notice);
+	add_call(json, notice);
+}
+
 void json_body(struct json *json, const struct notice *notice)
 {
 	switch (notice->kind) {
@@ -217,6 +225,10 @@ void json_body(struct json *json, const struct notice *notice)
 	case NOTICE_ADVISE:
 	case NOTICE_PREFETCH:
 		add_place(json, notice);
+		break;
+	case NOTICE_CHECKPOINT:
+	case NOTICE_RESTORE:
+		add_moved(json, notice);
 		break;
 	case NOTICE_FREE_FAILED:
 		json_address(json, "addr", notice->addr);

@@ -39,6 +39,8 @@ const char *notice_event_name(const struct notice *notice)
 		[NOTICE_EXPORT] = "export",
 		[NOTICE_ADVISE] = "advise",
 		[NOTICE_PREFETCH] = "prefetch",
+		[NOTICE_CHECKPOINT] = "checkpoint",
+		[NOTICE_RESTORE] = "restore",
 		[NOTICE_FREE_FAILED] = "free_failed",
 		[NOTICE_FREE_UNMATCHED] = "free_unmatched",
 		[NOTICE_ALLOC_FAILED] = "alloc_failed",
@@ -78,6 +80,11 @@ bool notice_virtual(const struct notice *notice)
 bool notice_borrowed(const struct notice *notice)
 {
 	return notice->block_flags & BLOCK_BORROWED;
+}
+
+bool notice_moved(const struct notice *notice)
+{
+	return notice->kind == NOTICE_CHECKPOINT || notice->kind == NOTICE_RESTORE;
 }
 
 bool notice_ranged(const struct notice *notice)
@@ -457,6 +464,13 @@ void sentence_add(struct buf *buf, const struct notice *notice)
 	case NOTICE_ADVISE:
 	case NOTICE_PREFETCH:
 		add_location(buf, notice);
+		break;
+	case NOTICE_CHECKPOINT:
+	case NOTICE_RESTORE:
+		buf_str(buf, notice->kind == NOTICE_CHECKPOINT ? "Checkpointed: " : "Restored: ");
+		sentence_size(buf, notice->size);
+		buf_str(buf,
+			notice->kind == NOTICE_CHECKPOINT ? " VRAM moved into host memory" : " moved back into VRAM");
 		break;
 	case NOTICE_FREE_FAILED:
 		buf_str(buf, "Deallocation failed: ");

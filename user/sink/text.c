@@ -166,6 +166,8 @@ static const char *event_title(const struct notice *notice)
 		[NOTICE_EXPORT] = "export",
 		[NOTICE_ADVISE] = "advise",
 		[NOTICE_PREFETCH] = "prefetch",
+		[NOTICE_CHECKPOINT] = "checkpoint",
+		[NOTICE_RESTORE] = "restore",
 		[NOTICE_FREE_FAILED] = "free FAIL",
 		[NOTICE_FREE_UNMATCHED] = "unmatched",
 		[NOTICE_ALLOC_FAILED] = "alloc FAIL",
@@ -218,7 +220,8 @@ static void add_address(struct buf *buf, const struct notice *notice)
 {
 	size_t start = buf->length;
 
-	if (notice->kind == NOTICE_ALLOC_FAILED || (notice->kind == NOTICE_UNCOVERED && !notice->addr) ||
+	if (notice->kind == NOTICE_ALLOC_FAILED || notice_moved(notice) ||
+	    (notice->kind == NOTICE_UNCOVERED && !notice->addr) ||
 	    (notice->kind == NOTICE_ENTERED && notice->op == VT_OP_ALLOC))
 		buf_char(buf, '-');
 	else if (notice_ranged(notice))
@@ -335,6 +338,8 @@ static void add_marks(struct buf *buf, const struct notice *notice)
 		buf_str(buf, "[maybe captured] ");
 	if (notice->block_flags & BLOCK_UNSIZED)
 		buf_str(buf, "[size unknown] ");
+	if (notice->block_flags & BLOCK_CHECKPOINTED)
+		buf_str(buf, "[checkpointed] ");
 }
 
 static void add_free_note(struct sink *sink, const struct notice *notice)
@@ -411,6 +416,11 @@ static void add_memory_event(struct sink *sink, const struct notice *notice)
 	case NOTICE_ADVISE:
 	case NOTICE_PREFETCH:
 		add_range_note(buf, notice);
+		break;
+	case NOTICE_CHECKPOINT:
+	case NOTICE_RESTORE:
+		buf_printf(buf, "by %u, ", notice->peer_tgid);
+		add_caller(buf, notice->caller);
 		break;
 	case NOTICE_ALLOC_FAILED:
 	case NOTICE_FREE_FAILED:
