@@ -13,6 +13,7 @@
 #define NODE_DPTR 112
 #define NODE_UNION 16
 #define MULTICAST_SIZE 8
+#define BUFFER_SIZE 8 /* also of struct cudaExternalMemoryBufferDesc */
 
 #define EXTERNAL_TYPE_FD 1 /* CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD */
 
@@ -308,6 +309,7 @@ static __always_inline bool gives_addr(__u8 shape)
 	case VT_SHAPE_OUT_SIZE_PROP:
 	case VT_SHAPE_OUT_PROP:
 	case VT_SHAPE_OUT_MULTICAST:
+	case VT_SHAPE_OUT_BUFFER:
 	case VT_SHAPE_OUT_LOCATION:
 	case VT_SHAPE_SHARE_IN:
 	case VT_SHAPE_TOKEN_VALUE:
@@ -355,6 +357,8 @@ static __always_inline int read_result(struct row row, const struct call *call, 
 		return read_prop(arg[1], outcome);
 	case VT_SHAPE_OUT_MULTICAST:
 		return load(&outcome->size, sizeof(outcome->size), arg[1] + MULTICAST_SIZE);
+	case VT_SHAPE_OUT_BUFFER:
+		return load(&outcome->size, sizeof(outcome->size), arg[2] + BUFFER_SIZE);
 	case VT_SHAPE_OUT_LOCATION:
 		return load(&outcome->a, sizeof(outcome->a), arg[1]);
 	case VT_SHAPE_SHARE_OUT:

@@ -49,6 +49,7 @@ enum vt_shape {
 	VT_SHAPE_TOKEN_OUT,   /* (64 bytes *, T addr): a = token */
 	VT_SHAPE_TOKEN_VALUE, /* (T **addr, 64 bytes by value, unsigned flags): a = token */
 	VT_SHAPE_TOKEN_IN,    /* (T **addr, pool, 64 bytes *): a = token, b = pool */
+	VT_SHAPE_OUT_BUFFER,  /* (T **addr, external, CUDA_EXTERNAL_MEMORY_BUFFER_DESC *): size from there */
 	VT_SHAPE_EXTERNAL, /* (external *, CUDA_EXTERNAL_MEMORY_HANDLE_DESC *): addr = *external, size, a = token, b = type */
 
 	VT_SHAPE_NODE_ALLOC, /* (node *, graph, ., ., CUDA_MEM_ALLOC_NODE_PARAMS *): addr, size from there; a = graph */

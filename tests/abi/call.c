@@ -64,6 +64,7 @@ static const uint64_t arguments[VT_SHAPE_NONE + 1][6] = {
 	[VT_SHAPE_SHARE_IN] = { P(out), UINT32_MAX, VT_HANDLE_TYPE_FD },
 	[VT_SHAPE_TOKEN_OUT] = { P(out), P(out_2) },
 	[VT_SHAPE_TOKEN_IN] = { P(out), P(out_2), P(node) },
+	[VT_SHAPE_OUT_BUFFER] = { P(out), P(out_2), P(external) },
 	[VT_SHAPE_EXTERNAL] = { P(out), P(external) },
 	[VT_SHAPE_NODE_ALLOC] = { P(out), P(out_2), 0, 0, P(node) },
 	[VT_SHAPE_NODE_FREE] = { P(out), P(out_2), 0, 0, BYTES },

@@ -33,6 +33,7 @@ STRUCT(location, CUmemLocation);
 STRUCT_AT(node_at, CUgraphNodeParams);
 STRUCT_AT(alloc_node_at, CUDA_MEM_ALLOC_NODE_PARAMS);
 STRUCT_AT(external_desc_at, CUDA_EXTERNAL_MEMORY_HANDLE_DESC);
+STRUCT_AT(buffer_desc_at, CUDA_EXTERNAL_MEMORY_BUFFER_DESC);
 
 static_assert(sizeof(CUdeviceptr) == 8, "an address is read as 8 bytes");
 IS(CUDA_OUT_OF_MEMORY, CUDA_ERROR_OUT_OF_MEMORY);
@@ -72,6 +73,7 @@ IS(VT_LOCATION_HOST_NUMA_CURRENT, CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT);
 IS(location_of_device(CU_DEVICE_CPU), (__u64)CU_MEM_LOCATION_TYPE_HOST);
 IS(location_of_device(3), CU_MEM_LOCATION_TYPE_DEVICE | 3ull << 32);
 
+AT(CUDA_EXTERNAL_MEMORY_BUFFER_DESC, size, BUFFER_SIZE, 8);
 SAME(CUDA_EXTERNAL_MEMORY_HANDLE_DESC, type, external_desc, type);
 SAME(CUDA_EXTERNAL_MEMORY_HANDLE_DESC, handle.fd, external_desc, fd);
 SAME(CUDA_EXTERNAL_MEMORY_HANDLE_DESC, size, external_desc, size);
@@ -108,6 +110,7 @@ STRUCT(extent, cudaExtent);
 STRUCT_AT(pool_prop_at, cudaMemPoolProps);
 STRUCT_AT(alloc_node_at, cudaMemAllocNodeParams);
 STRUCT_AT(external_desc_at, cudaExternalMemoryHandleDesc);
+STRUCT_AT(buffer_desc_at, cudaExternalMemoryBufferDesc);
 
 IS(CUDA_OUT_OF_MEMORY, cudaErrorMemoryAllocation);
 AT(cudaPitchedPtr, ptr, 0, 8); // its head is read: ptr, pitch
@@ -133,6 +136,7 @@ IS(VT_LOCATION_DEVICE, cudaMemLocationTypeDevice);
 IS(VT_LOCATION_HOST, cudaMemLocationTypeHost);
 IS(VT_LOCATION_HOST_NUMA, cudaMemLocationTypeHostNuma);
 IS(VT_LOCATION_HOST_NUMA_CURRENT, cudaMemLocationTypeHostNumaCurrent);
+AT(cudaExternalMemoryBufferDesc, size, BUFFER_SIZE, 8);
 SAME(cudaExternalMemoryHandleDesc, type, external_desc, type);
 SAME(cudaExternalMemoryHandleDesc, handle.fd, external_desc, fd);
 SAME(cudaExternalMemoryHandleDesc, size, external_desc, size);

@@ -98,6 +98,7 @@ SHAPE(TOKEN_OUT, takes<F, handle_at, word>::value);
 SHAPE(TOKEN_VALUE, takes<F, out, handle, number>::value);
 SHAPE(TOKEN_IN, takes<F, out, pointer, handle_at>::value);
 SHAPE(NODE_FREE, takes<F, out, pointer, pointer, size, word>::value);
+SHAPE(OUT_BUFFER, takes<F, out, pointer, buffer_desc_at>::value);
 SHAPE(EXTERNAL, takes<F, out, external_desc_at>::value);
 SHAPE(NODE_ALLOC, takes<F, out, pointer, pointer, size, alloc_node_at>::value);
 SHAPE(OUT_PROP, takes<F, out, pool_prop_at>::value);

@@ -263,6 +263,8 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
     Then the exit status is 0
     And the ledger equals the truth
     And the truth has vmm, imported
+    And there is an "alloc" event with kind=imported, size=0, requested=33554432
+    And there is no "free_unmatched" event
 
     Examples:
       | program         |

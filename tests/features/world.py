@@ -64,7 +64,7 @@ class Block:
         self.placement = line["placement"]
         self.device = "GPU%d" % line["gpu"] if "gpu" in line else None
         self.virtual = kind == "graph" or (kind == "array" and not line.get("takes")) or call.op == "alloc" and \
-            line["call"] == "cuMulticastCreate"
+            line["call"] == "cuMulticastCreate" or "MappedBuffer" in line["call"]
         self.home = None  # checkpointed: placement and GPU as before
         self.object = line.get("object")
         self.borrowed = False

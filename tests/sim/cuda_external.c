@@ -86,10 +86,10 @@ static int find(CUexternalMemory handle, struct CUextMemory_st *ret_memory)
 	return memory ? 0 : -1;
 }
 
-SIM_EXPORT CUresult cuExternalMemoryGetMappedBuffer(CUdeviceptr *dptr, CUexternalMemory handle,
-						    const CUDA_EXTERNAL_MEMORY_BUFFER_DESC *descriptor)
+static CUresult map_buffer(struct truth *truth, CUdeviceptr *dptr, CUexternalMemory handle,
+			   const CUDA_EXTERNAL_MEMORY_BUFFER_DESC *descriptor)
 {
-	CUresult result = cuda_context_current();
+	CUresult result = cuda_begin_current(truth);
 	struct block block = { .kind = BLOCK_VIEW, .context = cuda_context() };
 	struct CUextMemory_st memory;
 
@@ -102,8 +102,18 @@ SIM_EXPORT CUresult cuExternalMemoryGetMappedBuffer(CUdeviceptr *dptr, CUexterna
 	block.gpu = memory.gpu;
 	if (block_make(&block))
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	*dptr = block.addr;
+	*dptr = truth->addr = block.addr;
+	truth->bytes = block.bytes;
+	cuda_tell_memory(truth, "imported", block.gpu);
 	return CUDA_SUCCESS;
+}
+
+SIM_EXPORT CUresult cuExternalMemoryGetMappedBuffer(CUdeviceptr *dptr, CUexternalMemory memory,
+						    const CUDA_EXTERNAL_MEMORY_BUFFER_DESC *descriptor)
+{
+	struct truth truth = truth_enter("cuExternalMemoryGetMappedBuffer");
+
+	return cuda_leave(&truth, map_buffer(&truth, dptr, memory, descriptor));
 }
 
 static CUresult destroy(struct truth *truth, CUexternalMemory handle)

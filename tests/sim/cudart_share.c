@@ -57,20 +57,22 @@ SIM_EXPORT cudaError_t cudaImportExternalMemory(cudaExternalMemory_t *memory,
 	return call_end(&truth, error);
 }
 
-/* Not in the log: nothing is made, a part of what was imported gets an address. */
 SIM_EXPORT cudaError_t cudaExternalMemoryGetMappedBuffer(void **ptr, cudaExternalMemory_t memory,
 							 const struct cudaExternalMemoryBufferDesc *desc)
 {
+	struct truth truth = truth_enter("cudaExternalMemoryGetMappedBuffer");
+	cudaError_t error = call_begin(&truth);
 	CUDA_EXTERNAL_MEMORY_BUFFER_DESC copy;
-	cudaError_t error = driver_ready();
 
-	if (!error && !desc)
+	if (!error && (!ptr || !desc))
 		error = cudaErrorInvalidValue;
 	if (!error) {
 		memcpy(&copy, desc, sizeof(copy));
-		error = (cudaError_t)driver.external_map((CUdeviceptr *)ptr, (CUexternalMemory)memory, &copy);
+		truth.bytes = desc->size;
+		error = call_answer(&truth, ptr,
+				    driver.external_map((CUdeviceptr *)ptr, (CUexternalMemory)memory, &copy));
 	}
-	return driver_last_error(error);
+	return call_end(&truth, error);
 }
 
 SIM_EXPORT cudaError_t cudaDestroyExternalMemory(cudaExternalMemory_t memory)

@@ -241,6 +241,18 @@ static void test_unknown_size_goes_with_the_memory(void **state)
 	assert_false(ledger_complete(ledger, process_of(30)));
 }
 
+static void test_buffer_of_external_memory_is_an_address(void **state)
+{
+	(void)state;
+	CALL(10, DONE, cuImportExternalMemory, .addr = 0x8000, .size = MB);
+	CALL(10, ALLOC, cuExternalMemoryGetMappedBuffer, .addr = B, .size = MB);
+	assert_int_equal(heard_one(NOTICE_ALLOC)->requested, MB);
+	assert_int_equal(live(10), MB);
+	mem_free(10, B);
+	assert_non_null(heard_one(NOTICE_FREE));
+	assert_int_equal(live(10), MB);
+}
+
 static void test_vmm_chain(void **state)
 {
 	uint64_t id, second;
@@ -423,6 +435,7 @@ int main(void)
 		RULE(test_exporter_not_known),
 		RULE(test_vmm_unknown_size_is_learnt),
 		RULE(test_unknown_size_goes_with_the_memory),
+		RULE(test_buffer_of_external_memory_is_an_address),
 		RULE(test_vmm_chain),
 		RULE(test_vmm_in_one_process),
 		RULE(test_vmm_in_one_process_that_ends),

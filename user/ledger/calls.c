@@ -219,6 +219,10 @@ static void apply_alloc(const struct call *call)
 			block.flags = BLOCK_VIRTUAL; /* what is bound to it is memory */
 		vmm_alloc(call, &block);
 		return;
+	case VT_KIND_IMPORTED: /* a buffer of external memory: what it shows was imported as a whole */
+		block.flags = BLOCK_VIRTUAL;
+		block.placement = PLACEMENT_VRAM;
+		break;
 	case VT_KIND_ARRAY:
 		block.flags = BLOCK_COMPUTED;
 		if (call->event->a & (VT_ARRAY_SPARSE | VT_ARRAY_DEFERRED))

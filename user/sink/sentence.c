@@ -225,14 +225,14 @@ static void add_import(struct buf *buf, const struct notice *notice)
 
 static void add_alloc(struct buf *buf, const struct notice *notice)
 {
-	if (notice->memory_kind == VT_KIND_IMPORTED) {
+	if (notice->memory_kind == VT_KIND_IMPORTED && !notice_virtual(notice)) {
 		add_import(buf, notice);
 		return;
 	}
 	buf_str(buf, "Allocated ");
 	add_block(buf, notice);
 	if (notice_virtual(notice))
-		buf_str(buf, ", no memory yet");
+		buf_str(buf, notice->memory_kind == VT_KIND_IMPORTED ? ", no memory of its own" : ", no memory yet");
 	if (notice->block_flags & BLOCK_COMPUTED)
 		buf_str(buf, ", a computed size");
 	if (notice->block_flags & BLOCK_MAYBE_CAPTURED)
