@@ -80,6 +80,8 @@ static CUresult create(struct truth *truth, CUmemGenericAllocationHandle *handle
 		return result;
 	if (!handle || !prop || flags || prop->type != CU_MEM_ALLOCATION_TYPE_PINNED)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (prop->requestedHandleTypes && prop->location.type == CU_MEM_LOCATION_TYPE_HOST) /* measured */
+		return CUDA_ERROR_INVALID_VALUE;
 	if (prop->requestedHandleTypes & CU_MEM_HANDLE_TYPE_FABRIC)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = cuda_gpu_at(&prop->location, &gpu);
