@@ -21,6 +21,7 @@ FAILED_ALLOCATIONS = (*BLOCKS, *OPENS, "cuMemCreate", "cuMemMap", "cuMemImportFr
 FAILED_FREES = (*FREES, "cuIpcCloseMemHandle", "cuMemRelease", "cuMemUnmap", "cuMemPoolDestroy")
 SIZELESS_FAILURES = ("array", "imported", "graph")
 
+INVALID_CONTEXT = 201  # CUDA_ERROR_INVALID_CONTEXT
 DESCRIPTOR, DEVICE_LOCATION = 1, 1  # CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, CU_MEM_LOCATION_TYPE_DEVICE
 LAYERED, CUBEMAP, SPARSE, DEFERRED = 1, 4, 0x40, 0x80  # CUDA_ARRAY3D_*
 FORMAT_BYTES = {1: 1, 2: 2, 3: 4, 8: 1, 9: 2, 10: 4, 16: 2, 32: 4}  # CUarray_format
@@ -57,8 +58,9 @@ class Object:
 
 
 class Account:
-    """events: what must have been told, as a multiset. soft: frees that a descriptor may delay or hinder. created: by which call an
-    address came to be, for the records of CUPTI that do not say it. ends: when contexts ended."""
+    """events: what must have been told, as a multiset. soft: frees that a descriptor may delay or hinder. repeated: failures without a
+    context that the same thread then did away with. created: by which call an address came to be, for the records of CUPTI that do
+    not say it. ends: when contexts ended."""
 
     def __init__(self, calls):
         self.events, self.soft, self.devices = collections.Counter(), collections.Counter(), collections.Counter()
@@ -68,6 +70,7 @@ class Account:
         self.opened = collections.Counter()
         self.handles, self.mappings = {}, {}
         self.array_bytes = []
+        self.refused, self.repeated = {}, collections.Counter()
         for call in calls:
             self.apply(call)
 
@@ -75,6 +78,7 @@ class Account:
         if call.name in CONTEXT_ENDS:
             self.ends.append((call.enter, call.leave))
             self.doubted.update(self.blocks)
+        self.note_repeated(call)
         if call.result:
             self.failed(call)
         elif call.name in BLOCKS:
@@ -87,6 +91,14 @@ class Account:
             self.exported(call)
         else:
             getattr(self, call.name, lambda call: None)(call)
+
+    def note_repeated(self, call):
+        """A runtime's first call may find no context; it makes one, and calls again."""
+        request = (call.name, call.fields.get("size"))
+        if self.refused.pop(call.tid, None) == request and not call.result:
+            self.repeated["alloc_failed", None, request[1], INVALID_CONTEXT] += 1
+        if call.result == INVALID_CONTEXT:
+            self.refused[call.tid] = request
 
     def failed(self, call):
         if call.name in FAILED_ALLOCATIONS:
