@@ -9,7 +9,7 @@ import collections
 import json
 import sys
 
-CALLS = ("alloc", "free", "alloc_failed", "free_failed", "free_unmatched")
+CALLS = ("alloc", "free", "alloc_failed", "free_failed", "free_unmatched", "map", "unmap", "export", "advise", "prefetch")
 
 
 def read_calls(path):
@@ -19,7 +19,9 @@ def read_calls(path):
     numbers = {pid: number for number, pid in enumerate(sorted({row["pid"] for row in rows}))}
     for row in rows:
         unmatched = " unmatched" if row["event"] == "free_unmatched" else ""
-        yield f"{numbers[row['pid']]} {row['api']} {row.get('error') or 0} {row.get('size') or 0}{unmatched}"
+        # What is virtual counts nothing: it was made with some size all the same.
+        size = row["range"]["size"] if row.get("range") else row.get("requested") or row.get("size") or 0
+        yield f"{numbers[row['pid']]} {row['api']} {row.get('error') or 0} {size}{unmatched}"
 
 
 def main():
