@@ -32,7 +32,7 @@ sanitizer() {
 	wait "${pids[@]}"
 	while read -r name leaks bytes args; do
 		cat "$W/sanitizer/$name.log.verdict" 2> /dev/null
-		[ -e "$W/sanitizer/$name.log.passed" ] || head -40 "$W/sanitizer/$name.log" | cut -c1-200 | sed 's/^/  /'
+		[ -e "$W/sanitizer/$name.log.passed" ] || head -40 "$W/sanitizer/$name.log" 2> /dev/null | cut -c1-200 | sed 's/^/  /'
 		[ -e "$W/sanitizer/$name.log.passed" ]
 		verdict $? "sanitizer $name $args: $leaks leaks of $bytes bytes, status $(cat "$W/sanitizer/$name.log.status" 2> /dev/null)"
 		rm -f "$W/sanitizer/$name"

@@ -5,6 +5,8 @@
  */
 #include <cuda.h>
 
+#undef main
+
 int program_main(); /* with or without arguments */
 
 int main(int argc, char **argv)
