@@ -157,6 +157,13 @@ static int give_up_mknod(void)
 	return (int)syscall(SYS_capset, &header, sets);
 }
 
+/* What multicast does to a machine of GPUs, and a checkpoint to its processes, is not to be tried, not even refused. */
+static int is_harmless(const char *symbol)
+{
+	return access("/dev/nvidia0", F_OK) ||
+	       (strncmp(symbol, "cuMulticast", 11) && strncmp(symbol, "cuCheckpoint", 12));
+}
+
 int main(int argc, char **argv)
 {
 	void *library = argc > 1 && !give_up_mknod() ? dlopen(argv[1], RTLD_NOW) : NULL;
@@ -168,7 +175,7 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++) {
 		any_call call = (any_call)dlsym(library, argv[i]);
 
-		if (!call)
+		if (!call || !is_harmless(argv[i]))
 			continue;
 		printf("%s %d %s\n", argv[i], refuse(call, argv[i]), route(library, argv[i], argv + 2));
 		fflush(stdout);
