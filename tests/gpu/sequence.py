@@ -9,7 +9,8 @@ import collections
 import json
 import sys
 
-CALLS = ("alloc", "free", "alloc_failed", "free_failed", "free_unmatched", "map", "unmap", "export", "advise", "prefetch")
+CALLS = ("alloc", "free", "alloc_failed", "free_failed", "free_unmatched", "map", "unmap", "export", "advise", "prefetch",
+         "checkpoint", "restore")
 
 
 def read_calls(path):

@@ -10,6 +10,7 @@ BLOCKS = {
     "cuArrayCreate_v2": "array", "cuArray3DCreate_v2": "array", "cuMipmappedArrayCreate": "array",
     "cuGraphAddMemAllocNode": "graph", "cuGraphAddNode": "graph", "cuGraphAddNode_v2": "graph",
     "cuImportExternalMemory": "imported", "cuMemPoolImportPointer": "imported",
+    "cuExternalMemoryGetMappedBuffer": "imported virtual",  # shows what was imported as a whole
 }
 FREES = ("cuMemFree_v2", "cuMemFreeHost", "cuMemFreeAsync", "cuMemFreeAsync_ptsz", "cuMemHostUnregister", "cuArrayDestroy",
          "cuMipmappedArrayDestroy", "cuDestroyExternalMemory")
@@ -19,7 +20,7 @@ CONTEXT_ENDS = ("cuCtxDestroy_v2", "cuDevicePrimaryCtxRelease", "cuDevicePrimary
                 "cuDevicePrimaryCtxReset_v2")
 FAILED_ALLOCATIONS = (*BLOCKS, *OPENS, "cuMemCreate", "cuMemMap", "cuMemImportFromShareableHandle", "cuMemPoolCreate")
 FAILED_FREES = (*FREES, "cuIpcCloseMemHandle", "cuMemRelease", "cuMemUnmap", "cuMemPoolDestroy")
-SIZELESS_FAILURES = ("array", "imported", "graph")
+SIZELESS_FAILURES = ("array", "imported", "imported virtual", "graph")
 
 INVALID_CONTEXT = 201  # CUDA_ERROR_INVALID_CONTEXT
 DESCRIPTOR, DEVICE_LOCATION = 1, 1  # CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, CU_MEM_LOCATION_TYPE_DEVICE
@@ -223,9 +224,6 @@ class Account:
         if not known.references and not known.mappings:
             events = self.soft if known.exported else self.events
             events["free", known.handle, known.size, known.kind] += 1
-
-    def cuExternalMemoryGetMappedBuffer(self, call):
-        self.created[call.fields["addr"]].append((call.enter, "buffer of external memory"))
 
     def maker(self, address, stamp):
         """The kind of what last came to be at the address, or None."""

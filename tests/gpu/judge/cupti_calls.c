@@ -264,6 +264,7 @@ static void tell_external_buffer(struct text *text, const void *params, int is_d
 {
 	const cuExternalMemoryGetMappedBuffer_params *call = params;
 
+	add(text, " size=%llu", call->bufferDesc->size);
 	if (is_done)
 		add(text, " addr=0x%llx", *call->devPtr);
 }
