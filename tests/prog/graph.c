@@ -98,12 +98,18 @@ static void add_nodes(void)
 
 int main(int argc, char **argv)
 {
+	unsigned long long used;
+
 	must(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
 	must(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
 	capture(argc > 1 && !strcmp(argv[1], "unjoined"));
 	add_nodes();
 	must(cudaDeviceGraphMemTrim(0), "cudaDeviceGraphMemTrim");
+	must(cudaDeviceGetGraphMemAttribute(0, cudaGraphMemAttrUsedMemCurrent, &used),
+	     "cudaDeviceGetGraphMemAttribute");
+	if (used)
+		fprintf(stderr, "graph: %llu bytes of graphs are in use at the end\n", used);
 	must(cudaStreamDestroy(other), "cudaStreamDestroy");
 	must(cudaStreamDestroy(stream), "cudaStreamDestroy");
-	return 0;
+	return used != 0;
 }

@@ -46,6 +46,8 @@ static cudaError_t describe(const struct cudaChannelFormatDesc *is, struct cudaE
 	}
 	if (!format || !channels)
 		return cudaErrorInvalidChannelDescriptor;
+	if (!extent.width)
+		return cudaErrorInvalidValue;
 	*ret_array = (CUDA_ARRAY3D_DESCRIPTOR) {
 		.Width = extent.width,
 		.Height = extent.height,

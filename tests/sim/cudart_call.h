@@ -18,6 +18,14 @@ static inline cudaError_t call_begin(const struct truth *truth)
 	return error ? error : driver_ready();
 }
 
+/* Of a call that wants no context. */
+static inline cudaError_t call_open(const struct truth *truth)
+{
+	cudaError_t error = (cudaError_t)fault_code(truth->call);
+
+	return error ? error : driver_open();
+}
+
 static inline cudaError_t call_end(const struct truth *truth, cudaError_t error)
 {
 	return driver_last_error((cudaError_t)truth_leave(truth, error));

@@ -20,10 +20,8 @@ static cudaError_t begin(struct truth *truth, size_t bytes)
 /* Stream-ordered calls go to the driver first, and see to a context only when it says that there is none. */
 static cudaError_t begin_async(struct truth *truth, size_t bytes)
 {
-	cudaError_t error = (cudaError_t)fault_code(truth->call);
-
 	truth->bytes = bytes;
-	return error ? error : driver_open();
+	return call_open(truth);
 }
 
 /* True: the driver had no context and has one now, the call is to be repeated. */
@@ -229,10 +227,12 @@ SIM_EXPORT cudaError_t cudaMallocAsync_ptsz(void **ptr, size_t size, cudaStream_
 SIM_EXPORT cudaError_t cudaMallocFromPoolAsync(void **ptr, size_t size, cudaMemPool_t pool, cudaStream_t stream)
 {
 	struct truth truth = truth_enter("cudaMallocFromPoolAsync");
-	cudaError_t error = begin(&truth, size);
+	cudaError_t error = begin_async(&truth, size);
 	CUdeviceptr *addr = as_number(ptr);
 
 	if (!error)
+		error = answer(&truth, ptr, driver.mem_alloc_from_pool(addr, size, pool, stream));
+	if (again((CUresult)error, &error))
 		error = answer(&truth, ptr, driver.mem_alloc_from_pool(addr, size, pool, stream));
 	return call_end(&truth, error);
 }
@@ -242,10 +242,12 @@ cudaError_t cudaMallocFromPoolAsync_ptsz(void **ptr, size_t size, cudaMemPool_t 
 SIM_EXPORT cudaError_t cudaMallocFromPoolAsync_ptsz(void **ptr, size_t size, cudaMemPool_t pool, cudaStream_t stream)
 {
 	struct truth truth = truth_enter("cudaMallocFromPoolAsync_ptsz");
-	cudaError_t error = begin(&truth, size);
+	cudaError_t error = begin_async(&truth, size);
 	CUdeviceptr *addr = as_number(ptr);
 
 	if (!error)
+		error = answer(&truth, ptr, driver.mem_alloc_from_pool_ptsz(addr, size, pool, stream));
+	if (again((CUresult)error, &error))
 		error = answer(&truth, ptr, driver.mem_alloc_from_pool_ptsz(addr, size, pool, stream));
 	return call_end(&truth, error);
 }
@@ -253,10 +255,12 @@ SIM_EXPORT cudaError_t cudaMallocFromPoolAsync_ptsz(void **ptr, size_t size, cud
 SIM_EXPORT cudaError_t cudaFreeAsync(void *ptr, cudaStream_t stream)
 {
 	struct truth truth = truth_enter("cudaFreeAsync");
-	cudaError_t error = begin(&truth, 0);
+	cudaError_t error = begin_async(&truth, 0);
 
 	truth.addr = (uintptr_t)ptr;
 	if (!error)
+		error = (cudaError_t)driver.mem_free_async(truth.addr, stream);
+	if (again((CUresult)error, &error))
 		error = (cudaError_t)driver.mem_free_async(truth.addr, stream);
 	return call_end(&truth, error);
 }
@@ -266,10 +270,12 @@ cudaError_t cudaFreeAsync_ptsz(void *ptr, cudaStream_t stream);
 SIM_EXPORT cudaError_t cudaFreeAsync_ptsz(void *ptr, cudaStream_t stream)
 {
 	struct truth truth = truth_enter("cudaFreeAsync_ptsz");
-	cudaError_t error = begin(&truth, 0);
+	cudaError_t error = begin_async(&truth, 0);
 
 	truth.addr = (uintptr_t)ptr;
 	if (!error)
+		error = (cudaError_t)driver.mem_free_async_ptsz(truth.addr, stream);
+	if (again((CUresult)error, &error))
 		error = (cudaError_t)driver.mem_free_async_ptsz(truth.addr, stream);
 	return call_end(&truth, error);
 }

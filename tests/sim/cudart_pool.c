@@ -26,7 +26,7 @@ SIM_EXPORT cudaError_t cudaDeviceSetMemPool(int device, cudaMemPool_t pool)
 SIM_EXPORT cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const struct cudaMemPoolProps *props)
 {
 	struct truth truth = truth_enter("cudaMemPoolCreate");
-	cudaError_t error = call_begin(&truth);
+	cudaError_t error = call_open(&truth);
 	CUmemPoolProps copy;
 
 	if (!error && !props)
@@ -41,7 +41,7 @@ SIM_EXPORT cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const struct cudaM
 SIM_EXPORT cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
 {
 	struct truth truth = truth_enter("cudaMemPoolDestroy");
-	cudaError_t error = call_begin(&truth);
+	cudaError_t error = call_open(&truth);
 
 	truth.addr = (uintptr_t)pool;
 	return call_end(&truth, error ?: (cudaError_t)driver.pool_destroy(pool));
@@ -50,7 +50,7 @@ SIM_EXPORT cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool)
 SIM_EXPORT cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t keep)
 {
 	struct truth truth = truth_enter("cudaMemPoolTrimTo");
-	cudaError_t error = call_begin(&truth);
+	cudaError_t error = call_open(&truth);
 
 	truth.addr = (uintptr_t)pool;
 	truth.bytes = keep;
@@ -88,7 +88,7 @@ SIM_EXPORT cudaError_t cudaMemPoolExportToShareableHandle(void *handle, cudaMemP
 							  enum cudaMemAllocationHandleType type, unsigned int flags)
 {
 	struct truth truth = truth_enter("cudaMemPoolExportToShareableHandle");
-	cudaError_t error = call_begin(&truth);
+	cudaError_t error = call_open(&truth);
 
 	truth.addr = (uintptr_t)pool;
 	if (!error)
@@ -100,7 +100,7 @@ SIM_EXPORT cudaError_t cudaMemPoolImportFromShareableHandle(cudaMemPool_t *pool,
 							    enum cudaMemAllocationHandleType type, unsigned int flags)
 {
 	struct truth truth = truth_enter("cudaMemPoolImportFromShareableHandle");
-	cudaError_t error = call_begin(&truth);
+	cudaError_t error = call_open(&truth);
 
 	if (!error)
 		error = call_answer(&truth, pool,
@@ -111,7 +111,7 @@ SIM_EXPORT cudaError_t cudaMemPoolImportFromShareableHandle(cudaMemPool_t *pool,
 SIM_EXPORT cudaError_t cudaMemPoolExportPointer(struct cudaMemPoolPtrExportData *data, void *ptr)
 {
 	struct truth truth = truth_enter("cudaMemPoolExportPointer");
-	cudaError_t error = call_begin(&truth);
+	cudaError_t error = call_open(&truth);
 
 	truth.addr = (uintptr_t)ptr;
 	if (!error)
@@ -122,7 +122,7 @@ SIM_EXPORT cudaError_t cudaMemPoolExportPointer(struct cudaMemPoolPtrExportData 
 SIM_EXPORT cudaError_t cudaMemPoolImportPointer(void **ptr, cudaMemPool_t pool, struct cudaMemPoolPtrExportData *data)
 {
 	struct truth truth = truth_enter("cudaMemPoolImportPointer");
-	cudaError_t error = call_begin(&truth);
+	cudaError_t error = call_open(&truth);
 	CUmemPoolPtrExportData *same = (CUmemPoolPtrExportData *)data;
 
 	if (!error)

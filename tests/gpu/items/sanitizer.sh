@@ -18,7 +18,8 @@ sanitizer_once() { # NAME LEAKS BYTES ARGUMENTS
 	python3 -B $gpu/sanitizer/leaks.py "$log" "$2" "$3" > "$log.verdict" 2>&1 && touch "$log.passed"
 }
 
-# sanitizer/programs: NAME LEAKS BYTES ARGUMENTS. Those that leak on purpose show that a leak would be seen.
+# sanitizer/programs: NAME LEAKS BYTES ARGUMENTS. Those that leak on purpose show that a leak would be seen. The tool does not take cudaFree of what
+# a graph left for its end: the programs themselves ask the driver whether anything is in use then.
 sanitizer() {
 	local tool name leaks bytes args pids=()
 	tool=$(find_sanitizer)

@@ -8,6 +8,7 @@ ways() {
 	for way in multi task_storage multi,task_storage; do
 		WAYS="--without=$way" judge_start "basic-without-$way" "$W/prog/basic"
 		WAYS="--without=$way" judge_start "threads-static-without-$way" "$W/prog/threads-static" 4 50 1M
+		judge_wait # links that go one by one hold each other up
 	done
 	judge_told
 	timeout -k 5 60 "$VRAMTRACE" --without=return_probes -o json --output "$W/entry.json" -- "$W/prog/basic" > /dev/null 2> "$W/entry.stderr"

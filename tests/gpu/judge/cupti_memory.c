@@ -120,9 +120,11 @@ int InitializeInjection(void)
 	owner = getpid();
 	if (account < 0)
 		return 0;
-	result = records_watch();
+	result = getenv("CUPTI_CALLS_ONLY") ? CUPTI_SUCCESS : records_watch();
 	if (result == CUPTI_SUCCESS)
 		result = calls_watch();
+	if (getenv("CUPTI_CALLS_ONLY"))
+		account_line("calls_only");
 	if (result != CUPTI_SUCCESS)
 		account_line("error %d", (int)result);
 	account_line("start %llu", account_mono_ns());
