@@ -400,7 +400,9 @@ static void write_call(const struct watched *call, const CUpti_CallbackData *dat
 	uint32_t device;
 
 	call->tell(&text, data->functionParams, result == CUDA_SUCCESS);
-	if (call->tell != tell_nothing && data->context && cuptiGetDeviceId(data->context, &device) == CUPTI_SUCCESS)
+	/* Only of what was made: after the end of a context there is none to ask about. */
+	if (result == CUDA_SUCCESS && call->tell != tell_nothing && call->tell != tell_addr && data->context &&
+	    cuptiGetDeviceId(data->context, &device) == CUPTI_SUCCESS)
 		add(&text, " device=%u", device);
 	account_line("call %s %d %ld %llu %llu %llu%s", call->name, (int)result, syscall(SYS_gettid),
 		     (unsigned long long)*data->correlationData, (unsigned long long)stamp(), account_mono_ns(),
