@@ -95,9 +95,10 @@ class Account:
 
     def note_repeated(self, call):
         """A runtime's first call may find no context; it makes one, and calls again."""
-        request = (call.name, call.fields.get("size"))
+        request = (call.name, call.fields.get("size"), call.fields.get("addr") if call.name in FREES else None)
         if self.refused.pop(call.tid, None) == request and not call.result:
-            self.repeated["alloc_failed", None, request[1], INVALID_CONTEXT] += 1
+            what = "free_failed" if call.name in FREES else "alloc_failed"
+            self.repeated[what, request[2], request[1], INVALID_CONTEXT] += 1
         if call.result == INVALID_CONTEXT:
             self.refused[call.tid] = request
 
