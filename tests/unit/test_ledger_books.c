@@ -262,14 +262,14 @@ static void a_block_moves_and_no_sum_changes(void **state)
 
 	(void)state;
 	put(&block);
-	assert_int_equal(books_move(process, KEY_ADDRESS, 1, 99), 0);
+	books_move(process, KEY_ADDRESS, 1, 99);
 	assert_false(books_get(process, KEY_ADDRESS, 1, &got));
 	assert_true(books_get(process, KEY_ADDRESS, 99, &got));
 	assert_int_equal(got.id, block.id);
 	assert_int_equal(got.addr, 99);
 	assert_int_equal(process->total.live.bytes, 10);
 	assert_int_equal(process->total.allocated.count, 1);
-	assert_int_equal(books_move(process, KEY_ADDRESS, 1, 5), 0); /* nothing there */
+	books_move(process, KEY_ADDRESS, 1, 5); /* nothing there */
 	assert_false(books_get(process, KEY_ADDRESS, 5, &got));
 }
 

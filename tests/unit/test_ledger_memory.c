@@ -76,6 +76,15 @@ void *aligned_alloc(size_t alignment, size_t bytes)
 	return refuse() ? NULL : had(__libc_memalign(alignment, bytes));
 }
 
+int posix_memalign(void **ret_pointer, size_t alignment, size_t bytes)
+{
+	void *pointer = aligned_alloc(alignment, bytes);
+
+	if (pointer)
+		*ret_pointer = pointer;
+	return pointer ? 0 : ENOMEM;
+}
+
 void free(void *pointer)
 {
 	outstanding -= pointer != NULL;

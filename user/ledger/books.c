@@ -264,11 +264,10 @@ int books_change(struct process *process, enum key key, const struct block *chan
 	return 0;
 }
 
-int books_move(struct process *process, enum key key, uint64_t addr, uint64_t new_addr)
+void books_move(struct process *process, enum key key, uint64_t addr, uint64_t new_addr)
 {
 	if (find(process, key, addr))
 		blocks_move(&own_of(process)->books->blocks, (uint8_t)key, addr, new_addr);
-	return 0;
 }
 
 static int by_id(const void *left, const void *right)

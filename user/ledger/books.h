@@ -57,8 +57,8 @@ bool books_take(struct process *process, enum key key, uint64_t addr,
 bool books_take_held(struct process *process, enum key key, uint64_t addr, struct block *ret_block);
 /* What has changed of placement, place, size, flags goes from the old sums to the new ones. 0 or -ENOMEM: unchanged. */
 int books_change(struct process *process, enum key key, const struct block *block);
-/* The block stands at another addr from now on, at which there is none; no sum changes. 0 or -ENOMEM: unchanged. */
-int books_move(struct process *process, enum key key, uint64_t addr, uint64_t new_addr);
+/* The block stands at another addr from now on, at which there is none; no sum changes. */
+void books_move(struct process *process, enum key key, uint64_t addr, uint64_t new_addr);
 /* The blocks that `pick` wants (NULL: all), by id, oldest first. *ret_blocks: the caller frees it. 0 or -ENOMEM. */
 struct picked {
 	enum key key;

@@ -2,7 +2,6 @@
 #include "ledger/ranges.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/random.h>
 
 /* By address from left to right, by weight from top to bottom: the weights are random, so the depth is that of a random tree. */
@@ -50,10 +49,11 @@ void ranges_fini(struct ranges *ranges)
 			next->right = node;
 		} else {
 			next = node->right;
-			free(node);
+			slabs_give(&ranges->nodes, node);
 		}
 		node = next;
 	}
+	slabs_fini(&ranges->nodes);
 	ranges->root = NULL;
 	ranges->count = 0;
 }
@@ -149,7 +149,7 @@ static void drop(struct ranges *ranges, uint64_t addr)
 	struct range_node **at = node_at(ranges, addr), *node = *at;
 
 	*at = join(node->left, node->right);
-	free(node);
+	slabs_give(&ranges->nodes, node);
 	ranges->count--;
 }
 
@@ -162,7 +162,7 @@ int ranges_add(struct ranges *ranges, const struct range *range)
 		return -EINVAL;
 	if (ranges_next(ranges, range->addr, &there) && there.addr <= last_of(range))
 		return -EEXIST;
-	node = malloc(sizeof(*node));
+	node = slabs_take(&ranges->nodes, sizeof(*node));
 	if (!node)
 		return -ENOMEM;
 	node->range = *range;
@@ -178,7 +178,7 @@ static int cut(struct ranges *ranges, const struct range *range, uint64_t addr, 
 	struct range_node *node;
 
 	if (range->addr < addr && last_of(range) > last) {
-		node = malloc(sizeof(*node));
+		node = slabs_take(&ranges->nodes, sizeof(*node));
 		if (!node)
 			return -ENOMEM;
 		rest.addr = last + 1;

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/slabs.h"
+
 /*
  * Disjoint address ranges, each with a value. A tree that is balanced by dice (a treap): no choice of addresses by a hostile program
  * makes it deep, and each operation costs the depth, without a pause for growth.
@@ -19,6 +21,7 @@ struct range {
 
 struct ranges {
 	struct range_node *root;
+	struct slabs nodes;
 	size_t count;
 	uint64_t dice; /* 0: not thrown yet */
 };

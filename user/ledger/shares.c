@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/slabs.h"
 #include "ledger/index.h"
 #include "ledger/vmm.h"
 
@@ -20,6 +21,9 @@ struct token {
 struct shares {
 	struct index tokens;  /* value -> token */
 	struct index holders; /* id of block -> holder */
+	struct slabs token_slabs;
+	struct slabs holder_slabs;
+	struct slabs memory_slabs;
 };
 
 static struct shares *shares_make(struct ledger *ledger)
@@ -72,7 +76,7 @@ static void token_drop(struct shares *shares, struct token *token)
 {
 	token_unlink(token);
 	index_del(&shares->tokens, token->value);
-	free(token);
+	slabs_give(&shares->token_slabs, token);
 }
 
 int shares_name(struct ledger *ledger, uint64_t value, struct memory *memory)
@@ -85,12 +89,12 @@ int shares_name(struct ledger *ledger, uint64_t value, struct memory *memory)
 	if (token) {
 		token_unlink(token);
 	} else {
-		token = calloc(1, sizeof(*token));
+		token = slabs_take(&shares->token_slabs, sizeof(*token));
 		if (!token || index_put(&shares->tokens, value, token) < 0) {
-			free(token);
+			slabs_give(&shares->token_slabs, token);
 			return -ENOMEM;
 		}
-		token->value = value;
+		*token = (struct token) { .value = value };
 	}
 	token_link(token, memory);
 	if (memory->token_count > TOKENS_MAX)
@@ -102,7 +106,7 @@ static void memory_drop(struct shares *shares, struct memory *memory)
 {
 	while (memory->oldest)
 		token_drop(shares, memory->oldest);
-	free(memory);
+	slabs_give(&shares->memory_slabs, memory);
 }
 
 void memory_see(const struct ledger *ledger, struct memory *memory)
@@ -153,7 +157,7 @@ static void holder_drop(struct ledger *ledger, struct holder *holder)
 	*(holder->mine_prev ? &holder->mine_prev->mine_next : &vmm->holders) = holder->mine_next;
 	*(holder->mine_next ? &holder->mine_next->mine_prev : &vmm->last_holder) = holder->mine_prev;
 	index_del(&ledger->shares->holders, holder->id);
-	free(holder);
+	slabs_give(&ledger->shares->holder_slabs, holder);
 	if (!memory->first)
 		memory_drop(ledger->shares, memory);
 }
@@ -290,22 +294,24 @@ void share_ended(struct ledger *ledger, struct process *process, const struct ev
 struct memory *shares_join(struct ledger *ledger, const struct holder *as, struct memory *memory)
 {
 	struct shares *shares = shares_make(ledger);
-	struct holder *holder = shares ? malloc(sizeof(*holder)) : NULL;
+	struct holder *holder = shares ? slabs_take(&shares->holder_slabs, sizeof(*holder)) : NULL;
 	bool is_new = !memory;
 
-	if (holder && is_new) {
-		memory = calloc(1, sizeof(*memory));
+	if (!holder)
+		return NULL;
+	if (is_new) {
+		memory = slabs_take(&shares->memory_slabs, sizeof(*memory));
 		if (memory)
-			memory->gpu = -1;
+			*memory = (struct memory) { .gpu = -1 };
 	}
-	if (holder && memory) {
+	if (memory) {
 		*holder = *as;
 		if (holder_link(shares, holder, memory) == 0)
 			return memory;
 	}
-	free(holder);
+	slabs_give(&shares->holder_slabs, holder);
 	if (is_new)
-		free(memory);
+		slabs_give(&shares->memory_slabs, memory);
 	return NULL;
 }
 
@@ -322,10 +328,13 @@ void shares_fini(struct ledger *ledger)
 		holder_unlink(holder);
 		if (!holder->memory->first)
 			memory_drop(shares, holder->memory);
-		free(holder);
+		slabs_give(&shares->holder_slabs, holder);
 	}
 	index_fini(&shares->holders);
 	index_fini(&shares->tokens);
+	slabs_fini(&shares->token_slabs);
+	slabs_fini(&shares->holder_slabs);
+	slabs_fini(&shares->memory_slabs);
 	free(shares);
 	ledger->shares = NULL;
 }

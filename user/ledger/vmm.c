@@ -27,17 +27,15 @@ static struct cause cause_of(const struct call *call, enum free_reason reason)
 
 struct vmm *vmm_get(const struct process *process)
 {
-	const struct own *own = own_of(process);
-
-	return own ? own->vmm : NULL;
+	return own_of(process)->vmm;
 }
 
 struct vmm *vmm_make(struct process *process)
 {
 	struct own *own = own_of(process);
 
-	if (!own || own->vmm)
-		return own ? own->vmm : NULL;
+	if (own->vmm)
+		return own->vmm;
 	own->vmm = calloc(1, sizeof(*own->vmm));
 	if (own->vmm) {
 		index_init(&own->vmm->handles);
@@ -115,7 +113,7 @@ static void object_drop(struct vmm *vmm, struct object *object)
 		object->next->prev = object->prev;
 	*(object->prev ? &object->prev->next : &vmm->objects) = object->next;
 	unsettle(vmm, object);
-	free(object);
+	slabs_give(&vmm->object_slabs, object);
 }
 
 /* Out of the books, if it is in them. Its block as the program knows it. */
@@ -191,18 +189,17 @@ static void object_check(const struct cause *cause, struct object *object)
 	object_drop(vmm_get(cause->process), object);
 }
 
-/* The handle was given out again. 0 or -ENOMEM. */
-static int displace(const struct call *call, struct object *old)
+/* The handle was given out again. */
+static void displace(const struct call *call, struct object *old)
 {
 	struct vmm *vmm = vmm_get(call->process);
 	struct cause cause = cause_of(call, FREE_CALL);
 	uint64_t addr = ADDRESSES_END | (vmm->last_displaced + 1);
 
 	if (old->handle != call->event->addr)
-		return 0;
+		return;
 	if (old->descriptors && old->booked && !old->displaced) {
-		if (books_move(call->process, KEY_VMM, old->addr, addr) < 0)
-			return -ENOMEM;
+		books_move(call->process, KEY_VMM, old->addr, addr);
 		vmm->last_displaced++;
 		old->addr = addr;
 		old->displaced = true;
@@ -211,20 +208,21 @@ static int displace(const struct call *call, struct object *old)
 		old->displaced = true;
 		settle(&cause, old);
 	}
-	return 0;
 }
 
 bool vmm_hold(const struct call *call, struct block *block)
 {
 	struct vmm *vmm = vmm_make(call->process);
-	struct object *object = calloc(1, sizeof(*object));
+	struct object *object = vmm ? slabs_take(&vmm->object_slabs, sizeof(*object)) : NULL;
 	struct object *old = vmm ? index_get(&vmm->handles, block->addr) : NULL;
 	/* As no program is given it: it would stand where displaced ones do. */
 	bool is_handle = block->addr < ADDRESSES_END;
 
-	if (!vmm || !object || !is_handle || (old && displace(call, old) < 0) ||
-	    index_put(&vmm->handles, block->addr, object) < 0) {
-		free(object);
+	if (object && is_handle && old)
+		displace(call, old);
+	if (!object || !is_handle || index_put(&vmm->handles, block->addr, object) < 0) {
+		if (vmm)
+			slabs_give(&vmm->object_slabs, object);
 		ledger_lose(call->ledger, call->process, call->event, is_handle ? LOST_MEMORY : LOST_BAD_RECORD, 1);
 		return false;
 	}
@@ -477,8 +475,7 @@ void vmm_clear(struct ledger *ledger, struct process *process, const struct even
 
 void vmm_fini(struct process *process)
 {
-	struct own *own = own_of(process);
-	struct vmm *vmm = own ? own->vmm : NULL;
+	struct vmm *vmm = vmm_get(process);
 
 	if (!vmm)
 		return;
@@ -486,8 +483,9 @@ void vmm_fini(struct process *process)
 		object_drop(vmm, vmm->objects);
 	ranges_fini(&vmm->mappings);
 	ranges_fini(&vmm->seen);
+	slabs_fini(&vmm->object_slabs);
 	index_fini(&vmm->handles);
 	map_fini(&vmm->descriptors);
 	free(vmm);
-	own->vmm = NULL;
+	own_of(process)->vmm = NULL;
 }

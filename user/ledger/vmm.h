@@ -2,6 +2,7 @@
 #ifndef LEDGER_VMM_H
 #define LEDGER_VMM_H
 
+#include "base/slabs.h"
 #include "ledger/books.h"
 #include "ledger/index.h"
 #include "ledger/ranges.h"
@@ -29,9 +30,9 @@ struct object {
 	uint64_t made_ns;
 	uint64_t references;
 	uint64_t mapped_bytes;
-	uint64_t descriptors;
 	uint64_t id;   /* of its block */
 	uint64_t addr; /* of its block in the books, at KEY_VMM */
+	uint32_t descriptors;
 	bool displaced;
 	bool booked; /* in the books */
 	bool learns; /* its size was not told */
@@ -49,6 +50,7 @@ struct vmm {
 	struct map descriptors; /* number + 1 -> object */
 	struct ranges mappings; /* -> object */
 	struct object *objects;
+	struct slabs object_slabs;
 	struct settled settling[SETTLED_MAX]; /* oldest first */
 	size_t settling_count;
 	uint64_t last_displaced;
