@@ -42,12 +42,13 @@ endif
 
 USER_SRC := $(sort $(wildcard user/*/*.c))
 USER_OBJ := $(USER_SRC:%.c=$(O)/%.o)
-UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+UNIT ?= test_*
+UNIT_SRC := $(sort $(wildcard $(UNIT:%=tests/unit/%.c)))
 UNIT_BIN := $(UNIT_SRC:%.c=$(O)/%)
 SKEL := $(O)/vramtrace.skel.h
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
-.PHONY: all help unit lint bench install uninstall clean check format gpu-tools FORCE
+.PHONY: all help unit coverage lint bench install uninstall clean check format gpu-tools FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -57,7 +58,8 @@ help: ## this list
 	@echo 'make [TARGET] [O=DIR] [SAN=address,undefined] [COVERAGE=1] [STATIC=1] [WERROR=1] [V=1]'
 	@sed -n 's/^\([a-z][a-z_.-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 	@echo 'O=DIR build folder; SAN= sanitizers; COVERAGE=1 gcov; STATIC=1 all but libc linked in; WERROR=1 warnings are'
-	@echo 'errors; V=1 whole commands; VMLINUX_H=FILE instead of this kernel'"'"'s types; DESTDIR=, PREFIX= for install.'
+	@echo 'errors; V=1 whole commands; UNIT='"'"'test_x test_y*'"'"' only these unit tests; VMLINUX_H=FILE instead of this kernel'"'"'s types;'
+	@echo 'DESTDIR=, PREFIX= for install.'
 
 # --- BPF ---------------------------------------------------------------------------------------------------------------
 $(O)/vmlinux.h:
@@ -114,6 +116,11 @@ $(O)/tests/unit/%: tests/unit/%.c $(O)/libvramtrace.a
 
 unit: $(UNIT_BIN) ## unit and property tests (no root needed)
 	@tools/run-unit $(O) $(UNIT_BIN)
+
+coverage: ## what the unit tests reach; fails if that is too little of the ledger (no root)
+	@tools/coverage $(O) --clear
+	@$(MAKE) --no-print-directory unit O=$(O)/cov COVERAGE=1 CFLAGS='-O0 -g'
+	@tools/coverage $(O)
 
 check: ## everything: what CI runs (root)
 	@tools/check

@@ -230,6 +230,7 @@ static void test_uncovered(void **state)
 	CALL(&caller_a, EVENT_ALLOC, .row = VT_PROBE_cuMemAlloc_v2, .outer_row = VT_PROBE_cuMemAlloc_v2, .addr = 0x2000,
 	     .size = 64, .enter_ns = 9, .time_ns = 10);
 	assert_int_equal(last()->layer, NOTICE_LAYER_DRIVER);
+	CALL(&caller_a, EVENT_ALLOC, .row = VT_PROBE_cudaMalloc, .outer_row = VT_PROBE_cudaMalloc, .addr = 8);
 	assert_int_equal(first_process()->uncovered, 2);
 }
 

@@ -350,6 +350,23 @@ static void test_failure_is_nothing(void **state)
 	assert_int_equal(process_of(10)->failed, 1);
 }
 
+/* A context of no address, a device that has none: nothing there was made in them, and nothing goes. */
+static void test_what_names_nothing(void **state)
+{
+	(void)state;
+	alloc_in(10, VA, MB, 0);
+	context_new(10, 0, 0);
+	primary_retain(10, 0, 1);
+	assert_quiet();
+	primary_release(10, 1);
+	primary_release(10, 7);
+	primary_release(10, -1);
+	primary_reset(10, -1);
+	context_end(10, 0);
+	assert_quiet();
+	assert_int_equal(live(10), MB);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -368,6 +385,7 @@ int main(void)
 		TEST(test_too_many_at_once),
 		TEST(test_end_of_exporters_context),
 		TEST(test_failure_is_nothing),
+		TEST(test_what_names_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

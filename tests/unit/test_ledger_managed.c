@@ -127,6 +127,8 @@ static void test_prefetch(void **state)
 	assert_int_equal(gpu_of(id), before);
 	CALL(10, DONE, cuMemPrefetchAsync_v2, .addr = A + 3 * MB, .size = MB, .a = VT_LOCATION_HOST_NUMA);
 	assert_told(NOTICE_PREFETCH, id, NOTICE_AT_HOST, -1);
+	CALL(10, DONE, cuMemPrefetchAsync_v2, .addr = A, .size = MB, .a = 99); /* of a later driver */
+	assert_told(NOTICE_PREFETCH, id, NOTICE_AT_NONE, -1);
 }
 
 static void test_not_known(void **state)

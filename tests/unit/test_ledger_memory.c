@@ -10,6 +10,7 @@
 
 #define VA 0x7f0000000000
 #define PROCESSES 3
+#define MANY 800 /* more than an index has room for at first */
 
 #ifdef __SANITIZE_ADDRESS__
 #define CAN_REFUSE false
@@ -195,6 +196,28 @@ static void share(uint32_t from, uint32_t to)
 	close_fd(from, 5);
 }
 
+/* Of physical memory only, and so much that tables grow while they are in use. Every second part is cut out of each mapping. */
+static void map_many(uint32_t tgid)
+{
+	create(tgid, 1, 64);
+	for (uint64_t i = 0; i < MANY; i++) {
+		uint64_t at = VA + tgid * 64 * MB + i * 64;
+
+		create(tgid, 0x1000 + i, 64);
+		map_at(tgid, at, 64, 0x1000 + i);
+		unmap(tgid, at + 16, 16);
+		unmap(tgid, at + 48, 1);
+	}
+	retain(tgid, 0x771, VA + tgid * 64 * MB);
+	retain(tgid, 0x772, VA + tgid * 64 * MB);
+}
+
+static void export_many(uint32_t tgid)
+{
+	for (uint64_t i = 0; i < MANY; i++)
+		ipc_export(tgid, VA + tgid * MB + i * 16, 5000 + i);
+}
+
 static void run(void)
 {
 	uint32_t tgid;
@@ -219,6 +242,12 @@ static void run(void)
 	life(EVENT_EXEC, 11);
 	check();
 	life(EVENT_EXIT, 12);
+	check();
+	map_many(13);
+	check();
+	for (uint64_t i = 0; i < MANY; i++)
+		alloc(14, VA + 14 * MB + i * 16, 16);
+	export_many(14); /* and the ledger ends while their table still moves */
 	check();
 	watching = false;
 }

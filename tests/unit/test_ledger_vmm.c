@@ -50,6 +50,9 @@ static void test_host_location(void **state)
 	CALL(10, ALLOC, cuMemCreate, .addr = H + 1, .size = MB, .a = VT_LOCATION_HOST_NUMA);
 	assert_int_equal(heard_one(NOTICE_ALLOC)->placement, PLACEMENT_HOST);
 	assert_null(heard_one(NOTICE_ALLOC)->gpu);
+	CALL(10, ALLOC, cuMemCreate, .addr = H + 2, .size = MB, .a = 99); /* of a later driver */
+	assert_int_equal(heard_one(NOTICE_ALLOC)->placement, PLACEMENT_UNKNOWN);
+	assert_int_equal(live(10), 3 * MB);
 }
 
 static void test_release_before_unmap(void **state)
