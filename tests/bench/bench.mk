@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What tracing costs, against the floor of empty probes. Root.
+# What tracing costs, against the floor of empty probes; root but for the ledger's part.
 
 BENCH_O := $(O)/tests/bench
 # As NVIDIA builds: every function begins with push %rbp; an endbr64 there would cost five times as much per hit.
@@ -43,12 +43,20 @@ $(BENCH_O)/attach_time: tests/bench/attach_time.c $(O)/libvramtrace.a
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libvramtrace.a $(LIBS) -o $@
 
-.PHONY: bench-parts bench-throughput
+$(BENCH_O)/ledger: tests/bench/ledger.c tests/bench/pauses.h $(O)/libvramtrace.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libvramtrace.a -o $@
+
+.PHONY: bench-parts bench-throughput bench-ledger
 bench-parts: $(BENCH_O)/target $(BENCH_O)/floor $(BENCH_O)/floor.bpf.o $(BENCH_O)/crowd $(BENCH_O)/rings $(BENCH_O)/rings.bpf.o
 
-bench: bench-parts $(BENCH_O)/attach_time $(O)/vramtrace ## what tracing costs and keeps up with, against empty probes and bpftrace (root)
+bench: bench-parts $(BENCH_O)/attach_time $(O)/vramtrace bench-ledger ## what tracing costs and keeps up with, against empty probes and bpftrace (root)
 	@tests/bench/run $(BENCH_O) $(O)/vramtrace
 	@tests/bench/throughput $(BENCH_O) $(O)/vramtrace
 
 bench-throughput: bench-parts $(O)/vramtrace ## only what it keeps up with (root)
 	@tests/bench/throughput $(BENCH_O) $(O)/vramtrace
+
+bench-ledger: $(BENCH_O)/ledger ## only what a block costs in the ledger: bytes, time, pauses (no root)
+	@$(BENCH_O)/ledger

@@ -2,11 +2,13 @@
 """Each scenario gets a scene of its own, and whatever it started ends with it."""
 import os
 
+from artefacts import Artefacts
 from scene import Scene
 
 
 def before_all(context):
     context.build = os.path.abspath(os.environ.get("VRAMTRACE_BUILD", "build"))
+    context.artefacts = Artefacts(context.build)
 
 
 def before_scenario(context, scenario):
@@ -19,4 +21,7 @@ def after_step(context, step):
 
 
 def after_scenario(context, scenario):
-    context.scene.close()
+    try:
+        context.artefacts.take(context.scene, scenario)
+    finally:
+        context.scene.close()

@@ -163,7 +163,10 @@ class Scene:
             parts += ["  | " + line for line in run.both().split("\n")[-40:] if line]
         return "\n".join(parts)
 
-    def close(self):
+    def end(self):
         for run in self.runs:
             run.kill()
+
+    def close(self):
+        self.end()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -57,6 +57,12 @@ def calls(path, since_ns=0, runtime=True):
     return sorted(made, key=lambda call: call.line["seq"])
 
 
+def calls_seen(scene):
+    """As the scene's tracer can see them."""
+    fixed = any(word.endswith("-static") for word in scene.tracer.argv)
+    return calls(scene.truth_path, scene.since_ns, runtime=not fixed and "driver" not in scene.tracer.argv)
+
+
 class Block:
     def __init__(self, call, kind):
         line = call.line

@@ -7,7 +7,7 @@ from behave import then
 
 from judge import summary, told_events
 from truth import difference, is_whole
-from world import Said, World, calls
+from world import Said, World, calls_seen
 
 UUID = "GPU-7672616d-7369-6d00-0000-%012d"  # of the simulated GPU at a place on the bus, from 1
 
@@ -22,8 +22,7 @@ def ends_of(context, pids):
 
 def build(context):
     scene = context.scene
-    fixed = any(word.endswith("-static") for word in scene.tracer.argv)
-    made = calls(scene.truth_path, scene.since_ns, runtime=not fixed and "driver" not in scene.tracer.argv)
+    made = calls_seen(scene)
     assert made, "the truth log is empty: nothing was tested"
     assert is_whole(scene.truth_path), "the truth log has gaps"
     return World(made, ends_of(context, {call.pid for call in made}))
