@@ -18,5 +18,5 @@ $(ABI_O)/call: tests/abi/call.c
 abi: $(ABI_O)/exports $(ABI_O)/call $(O)/vramtrace ## real libraries of NVIDIA, fetched: what is probed, absent, new (root)
 	@CUDA_HOME=$(CUDA_HOME) tests/abi/run $(O)
 
-check-abi: ## the CUDA toolkit's headers against the probe table (CUDA_HOME=DIR)
+check-abi: ## the CUDA toolkit's headers, and older ones, fetched (1.5 GB once), against the probe table (CUDA_HOME=DIR)
 	@CXX='$(CXX)' CUDA_HOME=$(CUDA_HOME) tests/abi/check-headers $(O)

@@ -87,7 +87,7 @@ def machine_driver():
 
 
 def all_libraries(folder, cuda_home):
-    fetched = subprocess.run([os.path.join(HERE, "fetch"), folder], text=True, stdout=subprocess.PIPE, check=True).stdout
+    fetched = subprocess.run([os.path.join(HERE, "fetch"), folder, "libraries"], text=True, stdout=subprocess.PIPE, check=True).stdout
     found = []
     for line in fetched.splitlines():
         name, layer, rest = line.split(" ", 2)

@@ -38,8 +38,21 @@ EXCEPT = (
     r"cuCheckpointProcess(Lock|Unlock)$", r"__cudaRegisterFatBinaryEnd$",
 )
 
+# Families that hold no memory, so that a family that is new is noticed by its being none of these. What a program is told of its memory,
+# and what it sets, is none either.
+OTHER = (
+    r"Bind|Unbind|Choose|Create(Channel|Surface|Texture)|Destroy(Surface|Texture)|Surf|Tex|TensorMap",
+    r"Ctx(Disable|From|Get|Record|Reset|Set(Cache|Flags|Shared)|Synchronize|Wait)|GreenCtx(Get|Record|StreamCreate|Wait)",
+    r"Dev(Sm)?Resource|Device(CanAccess|Compute|Disable|Enable|Flush|Get|PrimaryCtx(Get|Set)|Register|Set|Synchronize|Total|Unregister)",
+    r"Driver|Runtime|Event|Func|Get|Init$|Kernel|Launch|Link|Logs|Occupancy|Param|Peek|Pointer|UserObject|Flush|Coredump",
+    r"Graph(Add(Batch|Child|Dependencies|Empty|Event|External|Host|Kernel|Memcpy|Memset)|(?!Add|ics))|SetValidDevices",
+    r"(Library|Module)(Enumerate|Get)|Set(DeviceFlags|DoubleFor)|(Signal|Wait)ExternalSemaphores|Thread(Exchange|Get|Set|Synchronize)",
+    r"Stream(Add|Batch|Copy|Create|Destroy|Get|Is|Query|Set|Synchronize|Update|Wait|Write)",
+)
+
 _MEMORY = {layer: re.compile("|".join(patterns)) for layer, patterns in MEMORY.items()}
 _EXCEPT = re.compile("|".join(EXCEPT))
+_OTHER = re.compile("cu(da)?(%s)" % "|".join(OTHER))
 _ROW = re.compile(r"^(PROBE|UNPROBED)\((\w+), *(DRIVER|RUNTIME), *(\w+)(?:, *(\w+))?[^)]*\)", re.M)
 
 
@@ -47,19 +60,34 @@ def is_memory(layer, symbol):
     return bool(_MEMORY[layer].match(symbol)) and not _EXCEPT.match(symbol)
 
 
+def is_known_name(layer, symbol):
+    """Of a family that has been looked at, whatever came of that."""
+    return bool(_MEMORY[layer].match(symbol) or _OTHER.match(symbol))
+
+
 class Table:
     """The rows of probes.def."""
 
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
-            rows = _ROW.findall(file.read())
+            text = file.read()
+        rows = _ROW.findall(text)
+        reasons = dict(re.findall(r'^REASON\((\w+), "(.*)"\)', text, re.M))
         self.probed = {"driver": [], "runtime": []}
         self.unprobed = {"driver": [], "runtime": []}
         self.shape, self.op = {}, {}  # of what is probed
+        self.reason = {symbol: reasons[reason] for macro, symbol, _, reason, _ in rows if macro == "UNPROBED"}
+        self.kind = dict(re.findall(r"^PROBE\((\w+),.* (\w+)\)", text, re.M))
         for macro, symbol, layer, shape, op in rows:
             if macro == "PROBE":
                 self.shape[symbol], self.op[symbol] = shape, op
             (self.probed if macro == "PROBE" else self.unprobed)[layer.lower()].append(symbol)
+
+    def class_of(self, layer, symbol):
+        """In words."""
+        if symbol in self.probed[layer]:
+            return "probed    %-14s %-15s %s" % tuple(what[symbol].lower() for what in (self.op, self.shape, self.kind))
+        return "unprobed  " + self.reason[symbol] if symbol in self.reason else "new"
 
     def known(self, layer):
         return self.probed[layer] + self.unprobed[layer]
