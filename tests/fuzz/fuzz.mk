@@ -10,7 +10,7 @@ FUZZ_OBJ := $(FUZZ_SRC:%.c=$(O)/fuzz/%.o)
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_NAMES:%=$(O)/fuzz/fuzz_%)
 
-.PHONY: fuzz
+.PHONY: fuzz fuzz-coverage
 
 $(O)/fuzz/user/%.o: user/%.c
 	@mkdir -p $(@D)
@@ -27,5 +27,18 @@ $(FUZZ_BIN): $(O)/fuzz/%: tests/fuzz/%.c $(O)/fuzz/libfuzzed.a
 
 fuzz: $(FUZZ_BIN) ## every fuzzer for FUZZ_SECONDS=60, or FUZZ_RUNS=N times, a CPU each (clang)
 	@tests/fuzz/run $(FUZZ_SECONDS:%=--seconds %) $(FUZZ_RUNS:%=--runs %) $(O) $(FUZZ_NAMES)
+
+# Without sanitizers: what the inputs that were found, and those that are kept, reach of decode/ and ledger/.
+$(O)/fuzz/coverage_ledger: tests/fuzz/fuzz_ledger.c tests/fuzz/ledger_lives.h tests/fuzz/ledger_recount.h $(FUZZ_SRC)
+	$(call say,FUZZ)
+	$(Q)$(CLANG) $(filter-out -MMD -MP,$(FUZZ_CFLAGS)) -fsanitize=fuzzer -fprofile-instr-generate -fcoverage-mapping $< \
+		$(wildcard user/base/*.c user/decode/*.c user/ledger/*.c) user/probe/table.c $(LIBS) -o $@
+
+fuzz-coverage: $(O)/fuzz/coverage_ledger ## lines of decode/ and ledger/ that the inputs of the ledger's fuzzer reach
+	@mkdir -p $(O)/fuzz/corpus/ledger
+	@LLVM_PROFILE_FILE=$(O)/fuzz/ledger.profraw $< -runs=0 $(O)/fuzz/corpus/ledger tests/fuzz/corpus/ledger 2>/dev/null
+	@llvm-profdata merge -o $(O)/fuzz/ledger.profdata $(O)/fuzz/ledger.profraw
+	@llvm-cov report $< -instr-profile $(O)/fuzz/ledger.profdata user/decode user/ledger -show-region-summary=false \
+		-show-branch-summary=false
 
 -include $(wildcard $(O)/fuzz/user/*/*.d) $(FUZZ_BIN:=.d)
