@@ -48,6 +48,19 @@ Feature: Each block is on the GPU that it is on
     And blocks were told on GPU2
 
   @C @D3
+  Scenario Outline: an instance of a GPU (MIG) has a UUID of its own, and its memory is the GPU's
+    Given the simulation has VRAMSIM_MIG=1 CUDA_VISIBLE_DEVICES=2 CUDA_DEVICE_ORDER=PCI_BUS_ID
+    When vramtrace runs "<program>"
+    Then the exit status is 0
+    And the ledger equals the truth
+    And blocks were told on GPU2
+
+    Examples:
+      | program         |
+      | instance        |
+      | instance-static |
+
+  @C @D3
   Scenario: a program that never asks who its GPUs are: unknown, not wrong
     When vramtrace runs "contexts nested"
     Then the exit status is 0

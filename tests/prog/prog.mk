@@ -26,7 +26,7 @@ prog_with_$(1) := $(prog_shared) -lcuda
 prog_static_with_$(1) := $(prog_static) $(prog_driver)
 endef
 $(foreach name,driver hidden vmm vmmshare code multicast checkpoint,$(eval $(call prog_on_driver,$(name))))
-$(foreach name,contexts devices external failures mixed,$(eval $(call prog_on_both,$(name))))
+$(foreach name,contexts devices external failures instance mixed,$(eval $(call prog_on_both,$(name))))
 prog_with_dlopen := -ldl
 prog_with_tworuntimes := $(prog_static)
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The driver's calls that describe the devices and their memory. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "card.h"
@@ -65,6 +66,12 @@ SIM_EXPORT CUresult cuDeviceGetPCIBusId(char *text, int len, CUdevice device)
 	return result;
 }
 
+/* Of the instance that a GPU of several (MIG) shows: no other GPU's, and none that NVML lists. */
+static void of_instance(CUuuid *uuid)
+{
+	uuid->bytes[0] = 'm';
+}
+
 /* In the log `addr` is the device: what the program calls the GPU by. */
 static CUresult get_uuid(struct truth *truth, CUuuid *uuid, CUdevice device)
 {
@@ -85,7 +92,11 @@ SIM_EXPORT CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device)
 {
 	struct truth truth = truth_enter("cuDeviceGetUuid_v2");
 
-	return cuda_leave(&truth, get_uuid(&truth, uuid, device));
+	CUresult result = get_uuid(&truth, uuid, device);
+
+	if (!result && getenv("VRAMSIM_MIG"))
+		of_instance(uuid);
+	return cuda_leave(&truth, result);
 }
 
 #undef cuDeviceGetUuid

@@ -26,6 +26,8 @@
  *   VRAMSIM_FASTEST        3,1,0,2: the order of speed, by which devices are numbered unless
  *                          CUDA_DEVICE_ORDER is PCI_BUS_ID; default: that of the bus.
  *                          CUDA_VISIBLE_DEVICES is obeyed (numbers and beginnings of UUIDs)
+ *   VRAMSIM_MIG            set: each GPU shows as an instance of it, which has a UUID of its own for
+ *                          cuDeviceGetUuid_v2, and its GPU's for cuDeviceGetUuid (cuda.h of 12.4, 13.0)
  *   VRAMSIM_CARD           the card's file, default /dev/shm/vramsim-UID. Removing it makes a new
  *                          card. While something is exported there is FILE-fd beside it
  *   VRAMSIM_CONTEXT_BYTES  what a context takes, default 518M

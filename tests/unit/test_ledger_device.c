@@ -188,6 +188,24 @@ static void new_ledger(bool driver_probed, size_t gpu_count)
 	memset(gpus, 0xff, sizeof(gpus)); /* they are the ledger's own now */
 }
 
+/* The newer call tells the instance's UUID, the older one that of its GPU: in whatever order. */
+static void test_instance(void **state)
+{
+	(void)state;
+	primary_retain(10, C1, 0);
+	uuid(10, 0, BYTES_1);
+	assert_int_equal(allocated_on(10, VA, MB, C1), 1);
+	uuid(10, 0, 0x3333333333333333);
+	assert_int_equal(allocated_on(10, VA + MB, MB, C1), 1);
+	assert_int_equal(vram_of(10, 1), 2 * MB);
+	primary_retain(11, C1, 0);
+	uuid(11, 0, 0x3333333333333333);
+	assert_int_equal(allocated_on(11, VA, MB, C1), -1);
+	uuid(11, 0, BYTES_1);
+	assert_int_equal(allocated_on(11, VA + MB, MB, C1), 1);
+	assert_int_equal(vram_of(11, 1), 2 * MB);
+}
+
 static void test_only_one(void **state)
 {
 	(void)state;
@@ -298,6 +316,7 @@ int main(void)
 		TEST(test_unknown_until_told),
 		TEST(test_by_location),
 		TEST(test_unlisted_gpu),
+		TEST(test_instance),
 		TEST(test_only_one),
 		TEST(test_runtime_only),
 		TEST(test_exec),

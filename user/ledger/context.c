@@ -429,6 +429,13 @@ static uint16_t place_of_gpu(const struct process *process, const struct context
 	return 0;
 }
 
+static bool is_listed(const struct ledger *ledger, int gpu)
+{
+	const struct ledger_gpu *found = gpu < 0 ? NULL : ledger_gpu(ledger, (size_t)gpu);
+
+	return found && found->index >= 0;
+}
+
 static void apply_uuid(const struct call *call, struct contexts *contexts)
 {
 	struct process *process = call->process;
@@ -444,7 +451,9 @@ static void apply_uuid(const struct call *call, struct contexts *contexts)
 	if (!place)
 		return;
 	process->places[place].ordinal = device->ordinal;
-	process->places[place].gpu = gpu;
+	/* That of an instance (MIG), which cuDeviceGetUuid_v2 tells, is no GPU's: the GPU stays that which cuDeviceGetUuid told. */
+	if (is_listed(call->ledger, gpu) || !is_listed(call->ledger, process->places[place].gpu))
+		process->places[place].gpu = gpu;
 }
 
 void context_apply(const struct call *call)
