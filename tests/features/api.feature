@@ -17,6 +17,16 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | pitched-static |
 
   @C
+  Scenario: one of each by the driver's interface alone
+    When vramtrace runs "driver"
+    Then the exit status is 0
+    And the ledger equals the truth
+    And the truth has device, managed, pinned, pool
+    And there is an "alloc" event with kind=pinned, api=cuMemAllocHost_v2, size=2097152
+    And there is an "alloc" event with kind=pinned, api=cuMemHostAlloc, size=1048576
+    And the summary calls it complete
+
+  @C
   Scenario Outline: host memory of the program's own, registered and taken back
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -71,6 +81,15 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | program      |
       | pools        |
       | pools-static |
+
+  @C
+  Scenario: a pool on a NUMA node of the host
+    When vramtrace runs "pools numa"
+    Then the exit status is 0
+    And the ledger equals the truth
+    And the truth has pool
+    And every "alloc" event has placement=host, device=None
+    And the summary calls it complete
 
   @C
   Scenario Outline: a pool and a block of it in two processes count once
@@ -132,13 +151,14 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
     And <count> blocks left by exporter_gone
 
     Examples:
-      | program    | order | count |
-      | ipc        | exit  | 1     |
-      | ipc        | free  | 0     |
-      | ipc        | close | 0     |
-      | ipc-static | exit  | 1     |
-      | ipc-static | free  | 0     |
-      | ipc-static | close | 0     |
+      | program    | order    | count |
+      | ipc        | exit     | 1     |
+      | ipc        | free     | 0     |
+      | ipc        | close    | 0     |
+      | ipc        | interior | 0     |
+      | ipc-static | exit     | 1     |
+      | ipc-static | free     | 0     |
+      | ipc-static | close    | 0     |
 
   @C
   Scenario Outline: what a stream in capture allocates is no memory
@@ -173,6 +193,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | contexts        | release | 7       | 1    |
       | contexts        | reset   | 6       | 1    |
       | contexts        | nested  | 2       | 0    |
+      | contexts        | pools   | 1       | 0    |
       | contexts        | runtime | 3       | 1    |
       | contexts-static | runtime | 3       | 1    |
 
@@ -209,6 +230,20 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | program      |
       | mixed        |
       | mixed-static |
+
+  @C @S1
+  Scenario Outline: a static runtime's end by whatever means
+    When vramtrace runs "exits-static <how> 32M"
+    Then the exit status is <status>
+    And the ledger equals the truth
+    And 1 blocks left by exit
+
+    Examples:
+      | how    | status |
+      | thread | 0      |
+      | _exit  | 0      |
+      | segv   | 139    |
+      | kill   | 137    |
 
   @C
   Scenario Outline: by one layer alone the blocks are the same
@@ -288,6 +323,10 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | cuLibraryLoadData           |
       | cuGraphInstantiateWithFlags |
       | cuCtxEnablePeerAccess       |
+      | cuModuleLoad                |
+      | cuLibraryLoadFromFile       |
+      | cuStreamCreate              |
+      | cuStreamCreateWithPriority  |
 
   @C
   Scenario: memory that cannot be mapped for want of memory stays what it was

@@ -1,13 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * code
- * Calls that take memory of the GPU for the driver's own use, which no call names: a context, modules and libraries of code, an
- * instance of a graph, another GPU's memory made accessible. Those that cannot have it fail; the program goes on.
+ * Calls that take memory of the GPU for the driver's own use, which no call names: a context, modules and libraries of code, a
+ * stream, an instance of a graph, another GPU's memory made accessible. Those that cannot have it fail; the program goes on.
  */
 #include "prog_cuda.h"
 
 static const char empty_kernel[] =
 	".version 7.0\n.target sm_50\n.address_size 64\n.visible .entry nothing() { ret; }\n";
+
+/* Nowhere: only that it fails, and how, is of interest. */
+static void load_files(void)
+{
+	CUlibrary library;
+	CUmodule module;
+
+	if (!cuModuleLoad(&module, "/nonexistent.cubin"))
+		must_cu(cuModuleUnload(module), "cuModuleUnload");
+	if (!cuLibraryLoadFromFile(&library, "/nonexistent.cubin", NULL, NULL, 0, NULL, NULL, 0))
+		must_cu(cuLibraryUnload(library), "cuLibraryUnload");
+}
+
+static void make_streams(void)
+{
+	CUstream stream;
+
+	if (!cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING))
+		must_cu(cuStreamDestroy(stream), "cuStreamDestroy");
+	if (!cuStreamCreateWithPriority(&stream, CU_STREAM_NON_BLOCKING, 0))
+		must_cu(cuStreamDestroy(stream), "cuStreamDestroy");
+}
 
 static void load_code(void)
 {
@@ -69,6 +91,8 @@ int main(void)
 		context = use_device(0);
 	must_cu(cuMemAlloc(&block, MIB), "cuMemAlloc");
 	load_code();
+	load_files();
+	make_streams();
 	instantiate();
 	reach_peer(count);
 	must_cu(cuMemFree(block), "cuMemFree");

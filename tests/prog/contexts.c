@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * contexts destroy|release|reset|nested|runtime
+ * contexts destroy|release|reset|nested|pools|runtime
  * Contexts that end while memory is held, and what goes with them.
  *   destroy  a created context and its blocks go; the primary one's stay
  *   release  the primary context goes with its last reference, not with the one before
  *   reset    the primary context goes at once; what is made after it is new
  *   nested   two contexts by turns on one thread: pushed, popped, and a free while the other is current
+ *   pools    what two pools gave is there when one of them, and the context, are gone; the other goes with nothing left of it
  *   runtime  cudaDeviceReset, and a second life
- * Each but `nested` ends with one block held: of a pool, or by handle, which are no context's.
+ * Each but `nested` and `pools` ends with one block held: of a pool, or by handle, which are no context's.
  */
 #include <cuda_runtime_api.h>
 
@@ -113,6 +114,47 @@ static void nested(void)
 	must_cu(cuCtxDestroy(second), "cuCtxDestroy");
 }
 
+static CUdeviceptr take_from(CUmemoryPool pool, size_t bytes)
+{
+	CUdeviceptr block;
+
+	must_cu(cuMemAllocFromPoolAsync(&block, bytes, pool, NULL), "cuMemAllocFromPoolAsync");
+	must_cu(cuStreamSynchronize(NULL), "cuStreamSynchronize");
+	return block;
+}
+
+static void give(CUdeviceptr block)
+{
+	must_cu(cuMemFreeAsync(block, NULL), "cuMemFreeAsync");
+	must_cu(cuStreamSynchronize(NULL), "cuStreamSynchronize");
+}
+
+static void pools(void)
+{
+	CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+				 .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE } };
+	CUcontext primary = use_device(0), made;
+	CUmemoryPool first, second, usual;
+	CUdeviceptr of_first, of_second, of_usual;
+
+	must_cu(cuMemPoolCreate(&first, &props), "cuMemPoolCreate");
+	must_cu(cuMemPoolCreate(&second, &props), "cuMemPoolCreate");
+	must_cu(cuDeviceGetDefaultMemPool(&usual, 0), "cuDeviceGetDefaultMemPool");
+	must_cu(cuCtxCreate(&made, NULL, 0, 0), "cuCtxCreate");
+	take(MIB);
+	of_first = take_from(first, 2 * MIB);
+	of_second = take_from(second, 3 * MIB);
+	of_usual = take_from(usual, 4 * MIB);
+	must_cu(cuMemPoolDestroy(first), "cuMemPoolDestroy");
+	must_cu(cuCtxDestroy(made), "cuCtxDestroy");
+	must_cu(cuCtxSetCurrent(primary), "cuCtxSetCurrent");
+	give(take_from(second, 5 * MIB));
+	give(of_first);
+	give(of_second);
+	give(of_usual);
+	must_cu(cuMemPoolDestroy(second), "cuMemPoolDestroy");
+}
+
 static void with_runtime(void)
 {
 	void *block;
@@ -132,8 +174,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} modes[] = {
-		{ "destroy", destroy }, { "release", release },	     { "reset", reset },
-		{ "nested", nested },	{ "runtime", with_runtime },
+		{ "destroy", destroy }, { "release", release }, { "reset", reset },
+		{ "nested", nested },	{ "pools", pools },	{ "runtime", with_runtime },
 	};
 
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {

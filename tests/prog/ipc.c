@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ipc exit|free|close
+ * ipc exit|free|close|interior
  * cudaMalloc'ed memory in two processes: the child makes 32 MiB and tells the handle, the parent opens it twice, which is one address
  * that needs two closes.
  *   exit   the exporter ends first; the memory stays taken until the importer closes
  *   free   the exporter frees first: a success, and the memory stays taken until the importer closes
  *   close  the importer closes first
+ *   interior  the same; the handle was had by an address within the block, and opens the whole
  */
 #include "prog.h"
 #include "prog_share.h"
 
 static const char *mode;
+static size_t offset;
 
 static void export_memory(int peer)
 {
 	cudaIpcMemHandle_t handle;
-	void *block;
+	char *block;
 
-	must(cudaMalloc(&block, 32 * MIB), "cudaMalloc");
-	must(cudaIpcGetMemHandle(&handle, block), "cudaIpcGetMemHandle");
+	must(cudaMalloc((void **)&block, 32 * MIB), "cudaMalloc");
+	must(cudaIpcGetMemHandle(&handle, block + offset), "cudaIpcGetMemHandle");
 	send_bytes(peer, &handle, sizeof(handle));
 	await_turn(peer); /* it is open */
 	if (!strcmp(mode, "exit"))
@@ -61,13 +63,11 @@ static void import_memory(int peer, pid_t child)
 
 int main(int argc, char **argv)
 {
-	int ends[2];
-	pid_t child;
-
 	mode = argc > 1 ? argv[1] : "exit";
-	child = fork_with_socket(ends);
-	if (!child)
-		export_memory(ends[1]);
-	import_memory(ends[0], child);
+	if (!strcmp(mode, "interior")) {
+		mode = "close";
+		offset = 5 * MIB;
+	}
+	share(export_memory, import_memory);
 	return 0;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pools
+ * pools [numa]
  * Stream-ordered memory: of the default pool, of a pool of its own, of one on the host; a pool that keeps what is freed and is
  * trimmed; one that is destroyed while a block of it lives; blocks that are freed by the call that is not of their kind.
+ * numa: none of that, but a pool on a NUMA node of the host.
  */
 #include "prog.h"
 
@@ -70,9 +71,9 @@ static void destroy_early(void)
 }
 
 /* No memory of the GPU. */
-static void use_host_pool(void)
+static void use_host_pool(enum cudaMemLocationType type)
 {
-	cudaMemPool_t pool = make_pool(cudaMemLocationTypeHost);
+	cudaMemPool_t pool = make_pool(type);
 
 	must(cudaFreeAsync(take(2 * MIB, pool), stream), "cudaFreeAsync");
 	must(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
@@ -94,13 +95,17 @@ static void set_pool(void)
 	must(cudaMemPoolDestroy(pool), "cudaMemPoolDestroy");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	must(cudaStreamCreate(&stream), "cudaStreamCreate");
+	if (argc > 1 && !strcmp(argv[1], "numa")) {
+		use_host_pool(cudaMemLocationTypeHostNuma);
+		return 0;
+	}
 	use_default_pool();
 	keep_and_trim();
 	destroy_early();
-	use_host_pool();
+	use_host_pool(cudaMemLocationTypeHost);
 	set_pool();
 	must(cudaStreamDestroy(stream), "cudaStreamDestroy");
 	return 0;

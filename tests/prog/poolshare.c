@@ -35,7 +35,7 @@ static void export_pool(int peer)
 	exit(0);
 }
 
-static void import_pool(int peer)
+static void import_pool(int peer, pid_t child)
 {
 	struct cudaMemPoolPtrExportData words;
 	cudaMemPool_t pool;
@@ -53,16 +53,11 @@ static void import_pool(int peer)
 	must(cudaStreamSynchronize(NULL), "cudaStreamSynchronize");
 	must(cudaMemPoolDestroy(pool), "cudaMemPoolDestroy");
 	send_turn(peer);
+	must_say(child_status(child) == 0, "the exporter failed");
 }
 
 int main(void)
 {
-	int ends[2];
-	pid_t child = fork_with_socket(ends);
-
-	if (!child)
-		export_pool(ends[1]);
-	import_pool(ends[0]);
-	must_say(child_status(child) == 0, "the exporter failed");
+	share(export_pool, import_pool);
 	return 0;
 }

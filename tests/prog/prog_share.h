@@ -107,4 +107,15 @@ __attribute__((unused)) static int child_status(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* The child exports and does not come back; the parent imports. */
+__attribute__((unused)) static void share(void (*export_all)(int peer), void (*import_all)(int peer, pid_t child))
+{
+	int ends[2];
+	pid_t child = fork_with_socket(ends);
+
+	if (!child)
+		export_all(ends[1]);
+	import_all(ends[0], child);
+}
+
 #endif

@@ -78,13 +78,7 @@ static void import_memory(int peer, pid_t child)
 
 int main(int argc, char **argv)
 {
-	int ends[2];
-	pid_t child;
-
 	mode = argc > 1 ? argv[1] : "exit";
-	child = fork_with_socket(ends);
-	if (!child)
-		export_memory(ends[1]);
-	import_memory(ends[0], child);
+	share(export_memory, import_memory);
 	return 0;
 }
