@@ -3,7 +3,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
   Each program of tests/prog does one thing. What it did is in the simulation's log; from that the blocks of the machine are rebuilt,
   and the ledger has to have the same ones: kind, bytes, place, GPU, how they went, the sum after every allocation and at the end.
 
-  @C
+  @C @C-pitched
   Scenario Outline: pitched and three-dimensional memory, by what is really taken
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -16,7 +16,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | pitched        |
       | pitched-static |
 
-  @C
+  @C @C-device @C-alloc-host
   Scenario: one of each by the driver's interface alone
     When vramtrace runs "driver"
     Then the exit status is 0
@@ -26,7 +26,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
     And there is an "alloc" event with kind=pinned, api=cuMemHostAlloc, size=1048576
     And the summary calls it complete
 
-  @C
+  @C @C-registered @C-interior
   Scenario Outline: host memory of the program's own, registered and taken back
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -39,7 +39,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | registered        |
       | registered-static |
 
-  @C
+  @C @C-managed @C-location
   Scenario Outline: managed memory, and where it is to be
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -55,7 +55,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | managed        |
       | managed-static |
 
-  @C
+  @C @C-arrays
   Scenario Outline: arrays, of which the size is computed and said to be
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -68,7 +68,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | arrays        |
       | arrays-static |
 
-  @C
+  @C @C-stream @C-pools @C-pool-host
   Scenario Outline: stream-ordered memory, and pools of all sorts
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -82,7 +82,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | pools        |
       | pools-static |
 
-  @C
+  @C @C-pool-host
   Scenario: a pool on a NUMA node of the host
     When vramtrace runs "pools numa"
     Then the exit status is 0
@@ -91,7 +91,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
     And every "alloc" event has placement=host, device=None
     And the summary calls it complete
 
-  @C
+  @C @C-pool-share
   Scenario Outline: a pool and a block of it in two processes count once
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -104,7 +104,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | poolshare        |
       | poolshare-static |
 
-  @C
+  @C @C-vmm @C-interior
   Scenario: memory by handle, held by references and mappings
     When vramtrace runs "vmm"
     Then the exit status is 0
@@ -114,21 +114,21 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
     And there is a "free" event with kind=vmm, api=cuMemUnmap, reason=call
     And there is a "free" event with kind=vmm, api=cuMemRelease, reason=call
 
-  @C
+  @C @C-vmm @C-exit
   Scenario: memory by handle that is mapped when the program ends, its handle long released
     When vramtrace runs "vmm hold"
     Then the exit status is 0
     And the ledger equals the truth
     And 1 blocks left by exit
 
-  @C
+  @C @C-vmm-share
   Scenario: memory that nothing but a descriptor holds goes when that is closed
     When vramtrace runs "vmm descriptor"
     Then the exit status is 0
     And the ledger equals the truth
     And there is a "free" event with kind=vmm, reason=descriptor
 
-  @C
+  @C @C-vmm-share
   Scenario Outline: memory by handle in two processes counts once, whoever goes first
     When vramtrace runs "vmmshare <order>"
     Then the exit status is 0
@@ -142,7 +142,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | release | 0     |
       | kept    | 0     |
 
-  @C
+  @C @C-ipc
   Scenario Outline: memory opened by its handle counts once, whoever goes first
     When vramtrace runs "<program> <order>"
     Then the exit status is 0
@@ -160,7 +160,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | ipc-static | free     | 0     |
       | ipc-static | close    | 0     |
 
-  @C
+  @C @C-capture @C-graph-nodes @C-graph-trim
   Scenario Outline: what a stream in capture allocates is no memory
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -178,7 +178,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | graph-static unjoined |
       | ptszgraph             |
 
-  @C @S14
+  @C @S14 @C-contexts
   Scenario Outline: a context takes exactly what is its own with it
     When vramtrace runs "<program> <end>"
     Then the exit status is 0
@@ -197,7 +197,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | contexts        | runtime | 3       | 1    |
       | contexts-static | runtime | 3       | 1    |
 
-  @C @S8
+  @C @S8 @C-failed-free @C-interior
   Scenario Outline: a free that fails takes nothing away, and is told with its error
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -218,7 +218,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
     And the ledger equals the truth
     And 6400 allocations and 6400 frees are told
 
-  @C @S1
+  @C @S1 @C-exit
   Scenario Outline: an end with something of every kind held
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -231,7 +231,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | mixed        |
       | mixed-static |
 
-  @C @S1
+  @C @S1 @C-exit
   Scenario Outline: a static runtime's end by whatever means
     When vramtrace runs "exits-static <how> 32M"
     Then the exit status is <status>
@@ -270,7 +270,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | runtime | failures         |
       | runtime | cycles 5         |
 
-  @C
+  @C @C-multicast
   Scenario: a multicast object takes nothing; what is bound to it does
     When vramtrace runs "multicast"
     Then the exit status is 0
@@ -278,7 +278,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
     And there is an "alloc" event with api=cuMulticastCreate, kind=vmm, size=0, virtual=True
     And the summary calls it complete
 
-  @C
+  @C @C-checkpoint
   Scenario Outline: a process whose memory another one takes out of the card and back
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -292,7 +292,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
       | checkpoint      | there is a "restore" event with size=134217728 |
       | checkpoint gone | there is no "restore" event                    |
 
-  @C
+  @C @C-external
   Scenario Outline: imported memory of another interface takes nothing of its own
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -315,20 +315,37 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
     And there is an "alloc_failed" event with api=<call>, error=2, size=None, kind=None
     And every "alloc_failed" event has error_kind=vram_oom
 
-    Examples:
-      | call                        |
-      | cuCtxCreate_v4              |
-      | cuModuleLoadData            |
-      | cuModuleLoadDataEx          |
-      | cuLibraryLoadData           |
-      | cuGraphInstantiateWithFlags |
-      | cuCtxEnablePeerAccess       |
-      | cuModuleLoad                |
-      | cuLibraryLoadFromFile       |
-      | cuStreamCreate              |
-      | cuStreamCreateWithPriority  |
+    @C-oom-context
+    Examples: a context
+      | call           |
+      | cuCtxCreate_v4 |
 
-  @C
+    @C-oom-code
+    Examples: code
+      | call                  |
+      | cuModuleLoad          |
+      | cuModuleLoadData      |
+      | cuModuleLoadDataEx    |
+      | cuLibraryLoadData     |
+      | cuLibraryLoadFromFile |
+
+    @C-oom-stream
+    Examples: a stream
+      | call                       |
+      | cuStreamCreate             |
+      | cuStreamCreateWithPriority |
+
+    @C-oom-graph
+    Examples: an instance of a graph
+      | call                        |
+      | cuGraphInstantiateWithFlags |
+
+    @C-oom-peer
+    Examples: another GPU's memory made accessible
+      | call                  |
+      | cuCtxEnablePeerAccess |
+
+  @C @C-oom-map
   Scenario: memory that cannot be mapped for want of memory stays what it was
     Given the simulation has VRAMSIM_FAIL=cuMemMap:2
     When vramtrace runs "vmm"
@@ -336,7 +353,7 @@ Feature: Every kind of memory that the interface knows is in one ledger, and rig
     And the ledger equals the truth
     And there is an "alloc_failed" event with api=cuMemMap, error=2
 
-  @C @S8
+  @C @S8 @C-failed-alloc
   Scenario Outline: of every kind one that the card has no room for
     Given the simulation has VRAMSIM_FAIL=<call>:1
     When vramtrace runs "mixed"

@@ -30,7 +30,7 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     And the summary holds for every process what it held
     And the summary calls nothing complete
 
-  @D1 @D3 @S1
+  @D1 @D3 @S1 @C-device @C-per-thread
   Scenario Outline: a command, from its first instruction
     When vramtrace runs "<command>"
     Then the exit status is 0
@@ -77,7 +77,7 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     And there is an "alloc" event with size=1048576, layer=driver
     And the summary holds for every process what it held
 
-  @D1 @S1
+  @D1 @S1 @C-device @C-pinned
   Scenario: a command's kinds and places of memory
     When vramtrace runs "basic --hold"
     Then there is an "alloc" event with kind=device, placement=vram, size=67108864, api=cudaMalloc
@@ -163,7 +163,7 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     And every call is told to the byte, whatever its name
     And 20 allocations and 20 frees are told
 
-  @D1 @S7
+  @D1 @S7 @C-fork
   Scenario: fork before any use of CUDA
     When vramtrace runs "forker early"
     Then the exit status is 0
@@ -171,7 +171,7 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     And 2 processes allocated
     And the summary holds for every process what it held
 
-  @D1 @S7
+  @D1 @S7 @C-fork @C-exec
   Scenario: a child that starts another program
     When vramtrace runs "forker exec"
     Then the exit status is 0
@@ -179,7 +179,7 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     And 2 processes allocated
     And the summary holds for every process what it held
 
-  @D1
+  @D1 @C-fork
   Scenario: fork after use of CUDA, which CUDA refuses
     When vramtrace runs "forker late"
     Then the exit status is 0
@@ -234,7 +234,7 @@ Feature: Whatever way a program comes to use CUDA, its allocations are seen
     Then 1 allocations and 0 frees are told
     And every "alloc" event has size=8192
 
-  @D1
+  @D1 @C-exec
   Scenario: a program that becomes another
     When vramtrace runs "exits exec 32M"
     Then every call is told as it was made, and nothing else

@@ -3,7 +3,7 @@ Feature: Programs that see another machine than we do
   In a PID namespace a program has another number for itself, which stands beside ours; in a mount namespace its libraries lie where we have
   no such file, or another one.
 
-  @C @D1
+  @C @D1 @C-containers
   Scenario Outline: a command in namespaces of its own
     Given the programs have a PID namespace of their own
     When vramtrace runs "unshare --mount --pid --fork --mount-proc {prog}/<program>" with "--library {sim}/libcudart.so.13 --library {sim}/libcuda.so.1"
@@ -17,7 +17,7 @@ Feature: Programs that see another machine than we do
       | basic        |
       | basic-static |
 
-  @C @D1
+  @C @D1 @C-containers
   Scenario: a running program whose libraries only its own mounts show
     Given a running program in a container of its own
     When vramtrace attaches to it
@@ -30,7 +30,7 @@ Feature: Programs that see another machine than we do
     And 2 allocations and 1 frees are told
     And every "alloc" event has ns_pid=1
 
-  @C @D1
+  @C @D1 @C-containers
   Scenario: the whole machine, and a container that comes while it is watched
     When vramtrace watches the whole machine
     And a container with a running program of its own comes

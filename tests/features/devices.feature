@@ -6,7 +6,7 @@ Feature: Each block is on the GPU that it is on
   Background:
     Given the simulation has VRAMSIM_GPUS=4 VRAMSIM_FASTEST=3,1,0,2
 
-  @C @D3
+  @C @D3 @C-gpus
   Scenario Outline: four GPUs, and all that is made on them
     When vramtrace runs "<program>"
     Then the exit status is 0
@@ -21,7 +21,7 @@ Feature: Each block is on the GPU that it is on
       | devices hold        |
       | devices-static hold |
 
-  @C @D3
+  @C @D3 @C-visible @C-order
   Scenario Outline: some of four GPUs, in another order
     Given the simulation has <environment>
     When vramtrace runs "devices hold"
@@ -47,7 +47,7 @@ Feature: Each block is on the GPU that it is on
     Then every block's UUID is that of its GPU
     And blocks were told on GPU2
 
-  @C @D3
+  @C @D3 @C-mig
   Scenario Outline: an instance of a GPU (MIG) has a UUID of its own, and its memory is the GPU's
     Given the simulation has VRAMSIM_MIG=1 CUDA_VISIBLE_DEVICES=2 CUDA_DEVICE_ORDER=PCI_BUS_ID
     When vramtrace runs "<program>"
@@ -96,7 +96,7 @@ Feature: Each block is on the GPU that it is on
     And there is an "alloc" event with size=4096, device=GPU3
     And there is an "alloc" event with size=8192, device=GPU1
 
-  @C @D3
+  @C @D3 @C-contexts
   Scenario: a reset of one device leaves the others what they have
     When vramtrace runs a puppet
     And the puppet does "load"

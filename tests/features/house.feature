@@ -89,3 +89,49 @@ Feature: The house keeps its own rules
     Given a template without a line "@PROBES@"
     When I run "tools/gen-probe-table" on it and the probe table
     Then its exit status is 1
+
+  Scenario: every part of CUDA's interface has a scenario
+    None has: graphics, whose calls carry no probe (--list-probes says why), and a framework's own limit, at which no call of CUDA fails.
+    Then each of these marks a scenario that every run has, and there is no other mark of that sort
+      | mark             | what                                                                     |
+      | @C-device        | memory of the device, by cudaMalloc and cuMemAlloc                       |
+      | @C-pitched       | rows and volumes                                                         |
+      | @C-managed       | managed memory                                                           |
+      | @C-location      | advice and prefetches, which say where it is to be                       |
+      | @C-pinned        | host memory that CUDA makes                                              |
+      | @C-alloc-host    | the same by cuMemAllocHost_v2                                            |
+      | @C-registered    | host memory that the program has made                                    |
+      | @C-arrays        | arrays, in three dimensions and mipmapped, too                           |
+      | @C-stream        | memory in the order of a stream                                          |
+      | @C-per-thread    | the same by the calls for a default stream of each thread                |
+      | @C-pools         | pools made, trimmed, destroyed                                           |
+      | @C-pool-host     | pools on the host and on its NUMA nodes                                  |
+      | @C-pool-share    | pools and pointers handed to another process                             |
+      | @C-vmm           | memory by handle: made, mapped, retained, released, on the host as well  |
+      | @C-vmm-share     | handles as descriptors, in other processes                               |
+      | @C-ipc           | IPC handles, and whose the memory is                                     |
+      | @C-contexts      | contexts destroyed, reset and released                                   |
+      | @C-exit          | ends of processes, whatever the means                                    |
+      | @C-fork          | fork: memory does not follow                                             |
+      | @C-exec          | exec: memory goes                                                        |
+      | @C-failed-alloc  | allocations that fail, with their error                                  |
+      | @C-failed-free   | frees that fail: the block stays                                         |
+      | @C-reuse         | an address that another thread has before its free has returned          |
+      | @C-interior      | addresses within a block                                                 |
+      | @C-gpus          | several GPUs                                                             |
+      | @C-visible       | CUDA_VISIBLE_DEVICES                                                     |
+      | @C-order         | CUDA_DEVICE_ORDER                                                        |
+      | @C-mig           | instances of a GPU                                                       |
+      | @C-containers    | PID and mount namespaces                                                 |
+      | @C-capture       | streams in capture                                                       |
+      | @C-graph-nodes   | memory nodes of graphs                                                   |
+      | @C-graph-trim    | cuDeviceGraphMemTrim                                                     |
+      | @C-multicast     | multicast objects, and what is bound to them                             |
+      | @C-checkpoint    | memory moved out of the card and back with its process                   |
+      | @C-external      | memory of another interface, imported                                    |
+      | @C-oom-context   | no memory for a context                                                  |
+      | @C-oom-code      | no memory for modules and libraries of code                              |
+      | @C-oom-stream    | no memory for a stream                                                   |
+      | @C-oom-graph     | no memory for an instance of a graph                                     |
+      | @C-oom-map       | no memory for a mapping                                                  |
+      | @C-oom-peer      | no memory for access to another GPU's                                    |

@@ -43,7 +43,7 @@ Feature: The ledger is true to the byte
     And what was left is told as freed by exit
     And the peak of the summary is 69632 bytes
 
-  @S7
+  @S7 @C-reuse
   Scenario: an address given out again before its free has returned
     Given the simulation has VRAMSIM_FREE_DELAY_US=2000
     When vramtrace runs "reuse 4 50"
@@ -53,7 +53,7 @@ Feature: The ledger is true to the byte
     And 200 allocations and 200 frees are told
     And the summary holds for every process what it held
 
-  @S2
+  @S2 @C-failed-alloc
   Scenario: an allocation that fails
     Given the simulation has VRAMSIM_BYTES=1G
     When vramtrace runs "oom 128M"
@@ -83,7 +83,7 @@ Feature: The ledger is true to the byte
       | cuMemHostAlloc    | host 4096    | 2    | CUDA_ERROR_OUT_OF_MEMORY     | driver  | vram_oom |
       | cuMemAllocAsync   | async 4096   | 709  | CUDA_ERROR_CONTEXT_IS_DESTROYED | driver | None  |
 
-  @S2 @S8
+  @S2 @S8 @C-failed-free
   Scenario: a free that fails leaves the block in the ledger
     Given the simulation has VRAMSIM_FAIL=cuMemFree_v2:1:700
     When vramtrace runs a puppet
@@ -147,7 +147,7 @@ Feature: The ledger is true to the byte
     And there is no "free_unmatched" event
     And the summary holds for every process what it held
 
-  @S1
+  @S1 @C-exit
   Scenario Outline: a program that ends with memory held
     When vramtrace runs "exits <how> 32M"
     Then the exit status is <status>
@@ -165,7 +165,7 @@ Feature: The ledger is true to the byte
       | segv   | 139    |
       | kill   | 137    |
 
-  @S1
+  @S1 @C-exit
   Scenario: a running program that is killed
     Given a running "serve --tick 1 64M"
     When vramtrace attaches to it

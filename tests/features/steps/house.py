@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 from behave import given, when, then
+from behave.parser import parse_file
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
@@ -110,3 +111,24 @@ def apt_unchanged(context):
 @then("no file of the repository has changed")
 def tree_unchanged(context):
     assert digest(ROOT) == context.tree_before
+
+
+def marks(feature):
+    """(tag, whether every run has it) of the scenarios, and of the examples of an outline."""
+    for scenario in feature.scenarios:
+        for part in [scenario, *getattr(scenario, "examples", [])]:
+            tags = set(part.tags) | set(scenario.tags)
+            yield from ((tag, not tags & {"slow", "long"}) for tag in part.tags if tag.startswith("C-"))
+
+
+@then("each of these marks a scenario that every run has, and there is no other mark of that sort")
+def marked(context):
+    folder = os.path.join(ROOT, "tests/features")
+    found = {}
+    for name in os.listdir(folder):
+        if name.endswith(".feature"):
+            for tag, always in marks(parse_file(os.path.join(folder, name))):
+                found["@" + tag] = found.get("@" + tag, False) or always
+    wanted = {row["mark"] for row in context.table}
+    missing = sorted(mark for mark in wanted if not found.get(mark))
+    assert not missing and not set(found) - wanted, (missing, set(found) - wanted)
