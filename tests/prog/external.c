@@ -8,8 +8,7 @@
 #include "prog_cuda.h"
 
 #define BLOCK (32 * MIB)
-#define DESCRIPTOR_US                                                                                                  \
-	1500000 /* a tracer that looks at descriptors once a second has seen by then that ours is closed */
+#define DESCRIPTOR_US 2500000 /* a tracer looks at descriptors once a second */
 
 static int export_block(CUmemGenericAllocationHandle *ret_handle)
 {

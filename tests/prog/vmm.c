@@ -9,7 +9,7 @@
 
 #define BLOCK (16 * MIB)
 #define RANGE (64 * MIB)
-#define DESCRIPTOR_US 1500000 /* a tracer looks at descriptors once a second */
+#define DESCRIPTOR_US 2500000 /* a tracer looks at descriptors once a second */
 
 static CUdeviceptr range;
 

@@ -229,6 +229,7 @@ static void finish(struct session *session)
 	child_fini(&session->child);
 	reader_free(session->reader);
 	free(session->gpus);
+	buf_fini(&session->gpu_list);
 	cleanup_close(&session->output_fd);
 	cleanup_close(&session->record_fd);
 }
