@@ -421,6 +421,28 @@ static void test_pool_is_no_block(void **state)
 	assert_int_equal(process_of(20)->total.live.count, 0);
 }
 
+/* The exporter's handle is given out again before its last release is told: from then on only the importer has the memory. */
+static void test_importer_has_it_while_the_release_is_still_to_be_told(void **state)
+{
+	uint64_t id, enter_ns;
+
+	(void)state;
+	create(10, H, 4 * MB);
+	id = heard_one(NOTICE_ALLOC)->id;
+	export_fd(10, H, T, 5);
+	import_fd(20, H, T);
+	close_fd(10, 5);
+	enter_ns = now + 1;
+	create(10, H, MB);
+	assert_taken(20, H, 4 * MB, 10, id);
+	assert_int_equal(live(10), MB);
+	CALL(10, DONE, cuMemRelease, .addr = H, .enter_ns = enter_ns, .time_ns = now += 10);
+	assert_int_equal(heard_one(NOTICE_FREE)->id, id);
+	assert_null(heard_one(NOTICE_TAKEN));
+	assert_int_equal(live(10), MB);
+	assert_int_equal(live(20), 4 * MB);
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -446,6 +468,7 @@ int main(void)
 		RULE(test_import_by_a_handle_again),
 		RULE(test_import_in_the_way_of_itself),
 		RULE(test_pool_is_no_block),
+		RULE(test_importer_has_it_while_the_release_is_still_to_be_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,15 +160,18 @@ static void settle_oldest(const struct cause *cause)
 		ledger_lose(cause->ledger, cause->process, cause->event, LOST_RETURN, 1);
 }
 
-/* Out of the books; its FREE comes with the call that is still to be told. */
+/* Out of the books, and with whoever else has it; its FREE comes with the call that is still to be told. */
 static void settle(const struct cause *cause, struct object *object)
 {
 	struct vmm *vmm = vmm_get(cause->process);
+	struct settled *settled;
 
 	if (vmm->settling_count == ARRAY_SIZE(vmm->settling))
 		settle_oldest(cause);
-	vmm->settling[vmm->settling_count].block = unbook(cause->process, object);
-	vmm->settling[vmm->settling_count++].object = object;
+	settled = &vmm->settling[vmm->settling_count++];
+	settled->block = unbook(cause->process, object);
+	settled->object = object;
+	share_freed(cause->ledger, cause->process, cause->event, &settled->block);
 }
 
 /* Something of the object was given back: it may go. */
