@@ -443,6 +443,20 @@ static void test_importer_has_it_while_the_release_is_still_to_be_told(void **st
 	assert_int_equal(live(20), 4 * MB);
 }
 
+/* By a name that it got before its handle was given out again: nothing of the one that has the handle now. */
+static void test_export_of_what_waits(void **state)
+{
+	(void)state;
+	create(10, H, 4 * MB);
+	map_at(10, A, 4 * MB, H);
+	retain(10, H + 16, A);
+	create(10, H, MB);
+	export_fd(10, H + 16, T, 5);
+	assert_null(heard_one(NOTICE_EXPORT));
+	import_fd(20, H, T);
+	assert_import(0, 0, 0, false);
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -468,6 +482,7 @@ int main(void)
 		RULE(test_import_by_a_handle_again),
 		RULE(test_import_in_the_way_of_itself),
 		RULE(test_pool_is_no_block),
+		RULE(test_export_of_what_waits),
 		RULE(test_importer_has_it_while_the_release_is_still_to_be_told),
 	};
 
