@@ -336,6 +336,22 @@ static void test_end_of_exporters_context(void **state)
 	assert_int_equal(live(11), 0);
 }
 
+/* What goes with the same context is not handed from one to the other first. */
+static void test_end_of_a_context_with_two_imports(void **state)
+{
+	(void)state;
+	context_new(10, C1, 0);
+	for (uint64_t i = 0; i < 2; i++)
+		CALL(10, DONE, cuImportExternalMemory, .addr = VA + i, .size = MB, .a = 77, .context = C1);
+	assert_int_equal(live(10), MB);
+	assert_int_equal(borrowed(10), MB);
+	context_end(10, C1);
+	assert_null(heard_one(NOTICE_TAKEN));
+	assert_int_equal(gone("cuCtxDestroy_v2"), 2);
+	assert_int_equal(live(10), 0);
+	assert_int_equal(borrowed(10), 0);
+}
+
 static void test_failure_is_nothing(void **state)
 {
 	(void)state;
@@ -384,6 +400,7 @@ int main(void)
 		TEST(test_many_after_another),
 		TEST(test_too_many_at_once),
 		TEST(test_end_of_exporters_context),
+		TEST(test_end_of_a_context_with_two_imports),
 		TEST(test_failure_is_nothing),
 		TEST(test_what_names_nothing),
 	};

@@ -321,6 +321,21 @@ static void test_lost_end_of_a_capture(void **state)
 	assert_int_equal(heard_one(NOTICE_FREE)->size, MB);
 	assert_int_equal(live(10), 0);
 	assert_captures(S, false);
+	capture_begin(S);
+	stream_new(S, C0); /* the handle names another stream by now */
+	assert_captures(S, false);
+}
+
+/* The streams of a context in which we saw nothing made go with it, too. */
+static void test_end_of_an_unknown_context(void **state)
+{
+	(void)state;
+	stream_new(S, C0 + 16);
+	CALL(10, DONE, cuStreamBeginCapture_v2, .addr = S, .context = C0 + 16);
+	CALL(10, DONE, cuCtxDestroy_v2, .addr = C0 + 16);
+	assert_quiet();
+	assert_int_equal(async(VA, MB, S2)->block_flags, 0);
+	assert_true(ledger_complete(ledger, process_of(10)));
 }
 
 static const struct notice *async_by(uint32_t tid, int row, uint64_t addr, uint64_t stream)
@@ -414,6 +429,7 @@ int main(void)
 		TEST(test_maybe_captured),
 		TEST(test_ends_of_a_capture),
 		TEST(test_lost_end_of_a_capture),
+		TEST(test_end_of_an_unknown_context),
 		TEST(test_default_streams),
 		TEST(test_nodes),
 		TEST(test_exec),

@@ -305,11 +305,12 @@ static int free_blocks(const struct call *call, struct ending *ending)
 		call_freed(call, &block, FREE_CONTEXT);
 	err = books_pick(call->process, goes, ending, &picked, &count);
 	for (size_t i = 0; i < count; i++) {
-		if (!books_take(call->process, picked[i].key, picked[i].block.addr, &block))
-			continue;
-		call_freed(call, &block, FREE_CONTEXT);
-		share_freed(call->ledger, call->process, call->event, &block);
+		if (books_take(call->process, picked[i].key, picked[i].block.addr, &block))
+			call_freed(call, &block, FREE_CONTEXT);
 	}
+	/* Only now, for what goes as well must not take over, nor anything be counted beside what goes. */
+	for (size_t i = 0; i < count; i++)
+		share_freed(call->ledger, call->process, call->event, &picked[i].block);
 	free(picked);
 	return err;
 }
@@ -321,8 +322,10 @@ static void end_context(const struct call *call, uint64_t handle, uint64_t befor
 	struct ending ending = { .before_ns = before_ns, .number = find_context(contexts, handle) };
 	struct context *context;
 
-	if (!ending.number)
+	if (!ending.number) { /* nothing was made in it but streams */
+		stream_context_ended(call->process, handle);
 		return;
+	}
 	context = &contexts->items[ending.number - 1];
 	if (context->used && free_blocks(call, &ending)) {
 		ledger_lose(call->ledger, call->process, call->event, LOST_MEMORY, 1);

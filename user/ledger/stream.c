@@ -229,6 +229,7 @@ static void stream_made(const struct call *call)
 		return;
 	}
 	map_del(&streams->contexts, call->event->addr);
+	map_del(&streams->captures, call->event->addr); /* of one that had the handle before: its end was lost */
 	if (!call->event->addr || !context)
 		return;
 	if (streams->contexts.count >= STREAMS_MAX)
