@@ -285,6 +285,46 @@ static void test_address_reused_before_end(void **state)
 	assert_int_equal(heard_one(NOTICE_FREE)->reason, FREE_EXIT); /* and that one only */
 }
 
+/* The primary context got the handle of one that had ended: that end, told late, is not its own. */
+static void test_end_of_another_told_after_a_retain(void **state)
+{
+	uint64_t end_ns;
+
+	(void)state;
+	context_new(10, C1, 0);
+	end_ns = now + 1;
+	now += 100;
+	primary_retain(10, C1, 1);
+	CALL(10, DONE, cuStreamBeginCapture_v2, .addr = 0x5000, .context = C1);
+	CALL(10, DONE, cuCtxDestroy_v2, .addr = C1, .enter_ns = end_ns, .time_ns = now + 5);
+	now += 10;
+	CALL(10, ALLOC, cuMemAllocAsync, .addr = VA, .size = MB, .a = 0x5000, .context = C1);
+	assert_int_equal(heard_one(NOTICE_ALLOC)->memory_kind, VT_KIND_GRAPH);
+	assert_int_equal(process_of(10)->places[1].ordinal, 0);
+	assert_int_equal(process_of(10)->place_count, 3); /* two devices, and none that is not known */
+}
+
+/* What waits for its free is not the next context's that is told of. */
+static void test_block_that_waits_for_its_free_is_no_other_contexts(void **state)
+{
+	uint64_t end_ns = now + 1;
+
+	(void)state;
+	now += 100;
+	alloc_in(10, VA, MB, C1); /* made after the end below was entered */
+	alloc_in(10, VA, 2 * MB, 0);
+	CALL(10, DONE, cuCtxDestroy_v2, .addr = C1, .enter_ns = end_ns, .time_ns = now + 5);
+	assert_quiet();
+	now += 10;
+	context_new(10, C2, 0);
+	alloc_in(10, VA + 8 * MB, 4 * MB, C2);
+	context_end(10, C2);
+	assert_int_equal(gone("cuCtxDestroy_v2"), 1);
+	CALL(10, FREE, cuMemFree_v2, .addr = VA, .enter_ns = end_ns + 112, .time_ns = now + 5);
+	assert_int_equal(heard_one(NOTICE_FREE)->size, MB);
+	assert_int_equal(live(10), 2 * MB);
+}
+
 /* A server that makes a context for each request never runs out of numbers. */
 static void test_many_after_another(void **state)
 {
@@ -397,6 +437,8 @@ int main(void)
 		TEST(test_device_reset_alone),
 		TEST(test_end_told_late),
 		TEST(test_address_reused_before_end),
+		TEST(test_end_of_another_told_after_a_retain),
+		TEST(test_block_that_waits_for_its_free_is_no_other_contexts),
 		TEST(test_many_after_another),
 		TEST(test_too_many_at_once),
 		TEST(test_end_of_exporters_context),

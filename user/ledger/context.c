@@ -276,7 +276,7 @@ static void learn_ordinal(const struct call *call, uint64_t handle, int ordinal)
 struct ending {
 	uint64_t before_ns;
 	uint16_t number;
-	bool left; /* something else was made in it, that is still there */
+	bool left; /* something else was made in it, that is still there, or whose free is still to be told */
 };
 
 static bool goes(void *ctx, enum key key, const struct block *block)
@@ -303,6 +303,7 @@ static int free_blocks(const struct call *call, struct ending *ending)
 	/* Their addresses were handed out again before this end was told. */
 	while (settlings && settlings_take_context(settlings, ending->number, ending->before_ns, &block))
 		call_freed(call, &block, FREE_CONTEXT);
+	ending->left = settlings && settlings_have_context(settlings, ending->number);
 	err = books_pick(call->process, goes, ending, &picked, &count);
 	for (size_t i = 0; i < count; i++) {
 		if (books_take(call->process, picked[i].key, picked[i].block.addr, &block))
@@ -358,23 +359,29 @@ static uint64_t primary_of(const struct call *call, const struct device *device)
 	return device->primary;
 }
 
-static void apply_new(const struct call *call)
+/* From now on the handle of this call is this context's: an end of it that was entered before was of another one. */
+static void note_made(const struct call *call)
 {
 	uint16_t number;
-	struct context *context;
+	struct context *context = context_of(call, call->event->addr, &number);
 
+	if (context)
+		context->made_ns = call->event->time_ns;
+}
+
+static void apply_new(const struct call *call)
+{
 	if (!call->event->addr)
 		return;
 	learn_ordinal(call, call->event->addr, (int)call->event->a);
-	context = context_of(call, call->event->addr, &number);
-	if (context)
-		context->made_ns = call->event->time_ns;
+	note_made(call);
 }
 
 static void apply_retain(const struct call *call, struct contexts *contexts)
 {
 	struct device *device = device_of(contexts, (int)call->event->a);
 	uint64_t handle = call->event->addr;
+	bool is_new = device && device->primary != handle;
 
 	if (!device || !handle)
 		return;
@@ -387,6 +394,8 @@ static void apply_retain(const struct call *call, struct contexts *contexts)
 	if (device->reset_ns)
 		end_context(call, handle, device->reset_ns, true);
 	device->reset_ns = 0;
+	if (is_new)
+		note_made(call);
 }
 
 /* Retains that we have not seen, for we came late or events were lost, still hold it: it stays. */

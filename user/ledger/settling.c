@@ -63,6 +63,15 @@ bool settlings_take_context(struct settlings *settlings, uint16_t context, uint6
 	return false;
 }
 
+bool settlings_have_context(const struct settlings *settlings, uint16_t context)
+{
+	bool have = false;
+
+	for (size_t i = 0; i < settlings->count; i++)
+		have |= settlings->items[i].block.context == context;
+	return have;
+}
+
 bool settlings_take_oldest(struct settlings *settlings, struct block *ret_block)
 {
 	if (!settlings->count)

@@ -32,6 +32,7 @@ bool settlings_take(struct settlings *settlings, enum key key, unsigned int kind
 		    struct block *ret_block);
 /* Any of that context that was made by then. False: there is none. */
 bool settlings_take_context(struct settlings *settlings, uint16_t context, uint64_t before_ns, struct block *ret_block);
+bool settlings_have_context(const struct settlings *settlings, uint16_t context);
 bool settlings_take_oldest(struct settlings *settlings, struct block *ret_block);
 
 #endif
