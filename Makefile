@@ -114,6 +114,19 @@ $(O)/tests/unit/%: tests/unit/%.c $(O)/libvramtrace.a
 	$(call say,TEST)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/unit $(ALL_LDFLAGS) $< $(O)/libvramtrace.a $(LIBS) -lcmocka -o $@
 
+# One test of several files.
+MODEL_OBJ := $(patsubst %.c,$(O)/%.o,$(wildcard tests/unit/model/*.c))
+
+$(O)/tests/unit/model/%.o: tests/unit/model/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(O)/tests/unit/test_ledger_whole: tests/unit/test_ledger_whole.c $(MODEL_OBJ) $(O)/libvramtrace.a
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(filter %.c %.o,$^) $(O)/libvramtrace.a $(LIBS) -lcmocka -o $@
+
 unit: $(UNIT_BIN) ## unit and property tests (no root needed)
 	@tools/run-unit $(O) $(UNIT_BIN)
 
@@ -144,4 +157,4 @@ uninstall: ## what install brought
 clean: ## remove the build folder
 	rm -rf $(O)
 
--include $(USER_OBJ:.o=.d) $(O)/user/main.d $(wildcard $(O)/bpf/*.d) $(wildcard $(O)/tests/unit/*.d)
+-include $(USER_OBJ:.o=.d) $(O)/user/main.d $(wildcard $(O)/bpf/*.d) $(wildcard $(O)/tests/unit/*.d $(O)/tests/unit/model/*.d)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger: each rule of ledger.h by itself. test_ledger_model.c has the random interleavings. */
+/* ledger: each rule of ledger.h by itself. test_ledger_whole.c has them all at random. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
