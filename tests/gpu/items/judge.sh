@@ -55,9 +55,12 @@ judge_c() {
 		for kind in "" -static; do
 			[ "$which$kind" = one-static ] && continue
 			unset CUPTI_CALLS_ONLY
-			# CUPTI of CUDA 13.0 crashes at the free of a block whose pool was destroyed, or imported.
-			[[ $name != pools && $name != poolshare ]] || export CUPTI_CALLS_ONLY=1
+			# CUPTI of CUDA 13.0 crashes at the free of a block whose pool was destroyed, or imported, and does not record that of one that
+			# its context did not take with it.
+			case $name in pools | poolshare | contexts+pools) export CUPTI_CALLS_ONLY=1 ;; esac
+			[ $name != cycles ] || judge_wait # it asks how much of the GPU is unused
 			LD_LIBRARY_PATH="$CUDA/lib64:${LD_LIBRARY_PATH:-}" judge_start "${name//+/-}$kind" "$W/prog/${name%%+*}$kind" $args
+			[ $name != cycles ] || judge_wait
 		done
 	done < $gpu/judge/programs
 	unset CUPTI_CALLS_ONLY

@@ -164,10 +164,18 @@ class Account:
         if not self.opened[address]:
             self.events["free", address, None, "imported"] += 1
 
+    def base_of(self, address):
+        """Of the block in which the address lies; itself where there is none."""
+        for base, blocks in self.blocks.items():
+            if any(base <= address < base + size for size, _kind in blocks):
+                return base
+        return address
+
     def exported(self, call):
         address = call.fields["addr"]
         known = self.handles.get(address)
         if call.name != "cuMemExportToShareableHandle":
+            address = self.base_of(address)
             known = known or self.blocks[address]
         elif known and call.fields["type"] == DESCRIPTOR:
             known.exported = True
