@@ -96,6 +96,16 @@ static bool world_exit(struct program *program)
 	return true;
 }
 
+/* One that ends before it has made a call: shown only where some may have been missed. */
+static bool world_short_life(struct program *program)
+{
+	tell_life(program, EVENT_EXIT);
+	begin(program);
+	first_news(program);
+	world_loses(program);
+	return world_exit(program);
+}
+
 /* The next one of that number tells. */
 static bool world_exit_untold(struct program *program)
 {
@@ -200,6 +210,7 @@ static struct {
 	{ "checkpoint", world_checkpoint, 2, 0 },
 	{ "restore", world_restore, 4, 0 },
 	{ "exit", world_exit, 2, 0 },
+	{ "short_life", world_short_life, 1, 0 },
 	{ "exit_untold", world_exit_untold, 1, 0 },
 	{ "exec", world_exec, 1, 0 },
 	{ "news", world_news, 1, 0 },
