@@ -82,8 +82,6 @@ static void ask_driver(struct session *session)
 	if (session->gpus && gpus_query(session->gpus, &diag)) {
 		log_dbg("no answer from NVML: %s", diag.text);
 		free(session->gpus);
-		buf_fini(&session->gpu_list);
-		map_fini(&session->descriptors);
 		session->gpus = NULL;
 	}
 }
@@ -230,6 +228,7 @@ static void finish(struct session *session)
 	reader_free(session->reader);
 	free(session->gpus);
 	buf_fini(&session->gpu_list);
+	map_fini(&session->descriptors);
 	cleanup_close(&session->output_fd);
 	cleanup_close(&session->record_fd);
 }
