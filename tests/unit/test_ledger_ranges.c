@@ -5,8 +5,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
@@ -256,8 +258,13 @@ static void test_index_grows_slowly(void **state)
 	index_init(&index);
 	for (uint64_t i = 0; i < MANY; i++) {
 		size_t before = index.now.count, old = index.old.count, capacity = index.now.capacity;
+		const struct map_slot *next;
 
 		assert_int_equal(index_put(&index, i, &index), 0);
+		/* What is to be moved next is still found. */
+		next = index.old.count ? &index.old.slots[index.moved] : NULL;
+		if (next && next->value)
+			assert_ptr_equal(index_get(&index, next->key), &index);
 		if (index.now.capacity != capacity && capacity >= 1024) {
 			assert_int_equal(old, 0);
 			growths++;
@@ -271,6 +278,37 @@ static void test_index_grows_slowly(void **state)
 	index_fini(&index);
 }
 
+static double resident_bytes(void)
+{
+	unsigned long pages = 0, resident = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%lu %lu", &pages, &resident), 2);
+	fclose(file);
+	return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* The old slots leave memory while the new ones come into it: their end is no pause. */
+static void test_index_gives_pages_back(void **state)
+{
+	size_t capacity = 1 << 19;
+	struct index index;
+	double before = 0;
+
+	(void)state;
+	index_init(&index);
+	for (uint64_t i = 0; index.old.capacity != capacity || index.moved < capacity / 8 * 7; i++) {
+		assert_int_equal(index_put(&index, i, &index), 0);
+		if (index.now.capacity == capacity && i % 4096 == 0)
+			before = resident_bytes();
+		assert_true(i < 2 * capacity);
+	}
+	/* All of the new ones are in use: 16 MiB more. Of 8 MiB of old ones, 7 have gone. */
+	assert_true(before > 0 && resident_bytes() - before < 12 << 20);
+	index_fini(&index);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +319,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_index, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_index_grows_slowly, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_index_gives_pages_back, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,8 +33,8 @@ void map_clear(struct map *map)
 	map->count = 0;
 }
 
-/* Where the key would like to be: murmur3's finaliser, seeded before and between its rounds. */
-static size_t home_of(const struct map *map, uint64_t key)
+/* murmur3's finaliser, seeded before and between its rounds. */
+size_t map_home(const struct map *map, uint64_t key)
 {
 	key ^= map->seed;
 	key ^= key >> 33;
@@ -49,7 +49,7 @@ static size_t home_of(const struct map *map, uint64_t key)
 /* The slot of the key, or the empty one where it would go. There is always an empty slot. */
 static size_t find(const struct map *map, uint64_t key)
 {
-	size_t i = home_of(map, key);
+	size_t i = map_home(map, key);
 
 	while (map->slots[i].value && map->slots[i].key != key)
 		i = (i + 1) & (map->capacity - 1);
@@ -108,7 +108,7 @@ void *map_del(struct map *map, uint64_t key)
 
 	/* Close the gap: whoever was pushed past the hole by a collision moves back into it. */
 	for (size_t i = (hole + 1) & mask; map->slots[i].value; i = (i + 1) & mask) {
-		size_t home = home_of(map, map->slots[i].key);
+		size_t home = map_home(map, map->slots[i].key);
 
 		if (((i - home) & mask) < ((i - hole) & mask))
 			continue; /* its home lies behind the hole: it must stay */

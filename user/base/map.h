@@ -28,6 +28,9 @@ void *map_get(const struct map *map, uint64_t key);			 /* NULL if absent */
 int map_put(struct map *map, uint64_t key, void *value, void **ret_old); /* 0 or -ENOMEM; ret_old may be NULL */
 void *map_del(struct map *map, uint64_t key);				 /* the removed value or NULL */
 
+/* The slot where a search for the key begins: it is empty only if the key is absent. There are slots. */
+size_t map_home(const struct map *map, uint64_t key);
+
 /* Iterate: for (size_t i = 0; (slot = map_next(map, &i)); ). The map must not change meanwhile. */
 struct map_slot *map_next(const struct map *map, size_t *cursor);
 
