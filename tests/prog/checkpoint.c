@@ -2,7 +2,8 @@
 /*
  * checkpoint [gone]
  * A child that holds memory of the device and of the host is locked, checkpointed, restored and unlocked by its parent, and frees it all.
- * (With managed memory it would be refused: H200.) gone: it is killed while it is checkpointed. Prints how much of the card is in use before, meanwhile and after, in MiB.
+ * (With managed memory it would be refused: H200.) gone: it is killed while it is checkpointed. Prints how much of the card is in use
+ * before, meanwhile and after, in MiB.
  */
 #include <signal.h>
 
