@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/chunks.h"
+
 #define VA 0x7f0000000000
 #define PROCESSES 3
 #define MANY 800 /* more than an index has room for at first */
@@ -90,6 +92,17 @@ void free(void *pointer)
 {
 	outstanding -= pointer != NULL;
 	__libc_free(pointer);
+}
+
+/* Each chunk is a request, too: base/chunks.c asks only for many at once. */
+void *chunk_take(void)
+{
+	return aligned_alloc(CHUNK_BYTES, CHUNK_BYTES);
+}
+
+void chunk_give(void *chunk)
+{
+	free(chunk);
 }
 #endif
 

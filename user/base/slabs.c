@@ -2,7 +2,8 @@
 #include "base/slabs.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
+
+#include "base/chunks.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -11,9 +12,8 @@
 #define ASAN_UNPOISON_MEMORY_REGION(start, bytes) ((void)(start), (void)(bytes))
 #endif
 
-/* Where a slab begins is seen from the address of each item in it. malloc's own words fit between two of them. */
-#define SLAB_ALIGNMENT 65536u
-#define SLAB_BYTES (SLAB_ALIGNMENT - 64)
+/* A slab is a chunk: where it begins is seen from the address of each item in it. */
+#define SLAB_BYTES CHUNK_BYTES
 
 struct unused {
 	struct unused *next;
@@ -32,7 +32,7 @@ _Static_assert(sizeof(struct slab_head) <= SLAB_FIRST, "items stand behind the h
 
 static struct slab_head *slab_of(void *item)
 {
-	return (struct slab_head *)((uintptr_t)item & ~(uintptr_t)(SLAB_ALIGNMENT - 1));
+	return (struct slab_head *)((uintptr_t)item & ~(uintptr_t)(SLAB_BYTES - 1));
 }
 
 static bool is_full(const struct slab_head *slab)
@@ -58,14 +58,10 @@ static void unlink_slab(struct slabs *slabs, struct slab_head *slab)
 
 static struct slab_head *add_slab(struct slabs *slabs, uint32_t bytes)
 {
-	struct slab_head *slab = slabs->spare;
-	void *fresh;
+	struct slab_head *slab = slabs->spare ? slabs->spare : chunk_take();
 
-	if (!slab) {
-		if (posix_memalign(&fresh, SLAB_ALIGNMENT, SLAB_BYTES))
-			return NULL;
-		slab = fresh;
-	}
+	if (!slab)
+		return NULL;
 	slabs->spare = NULL;
 	*slab = (struct slab_head) { .fresh = SLAB_FIRST, .bytes = bytes };
 	ASAN_POISON_MEMORY_REGION((char *)slab + SLAB_FIRST, SLAB_BYTES - SLAB_FIRST);
@@ -100,7 +96,7 @@ static void free_slab(struct slab_head *slab)
 	if (!slab)
 		return;
 	ASAN_UNPOISON_MEMORY_REGION(slab, SLAB_BYTES);
-	free(slab);
+	chunk_give(slab);
 }
 
 void slabs_give(struct slabs *slabs, void *item)

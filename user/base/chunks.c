@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/chunks.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+static size_t taken;
+
+#ifdef __SANITIZE_ADDRESS__
+
+/* Each by itself: the sanitizer watches it, and finds the leaks. */
+static void *take(void)
+{
+	void *chunk;
+
+	return posix_memalign(&chunk, CHUNK_BYTES, CHUNK_BYTES) ? NULL : chunk;
+}
+
+static void give(void *chunk)
+{
+	free(chunk);
+}
+
+#else
+
+/* A mapping, of which a process has no more than some 65,000: it begins at a multiple of its size, and its head fills the first chunk. */
+#define REGION_BYTES (2u << 20)
+#define ALL_UNUSED ((1ULL << (REGION_BYTES / CHUNK_BYTES)) - 2)
+
+struct region {
+	struct region *next; /* of those with an unused chunk */
+	struct region *prev;
+	uint64_t unused; /* a bit for each chunk but the first */
+};
+
+static struct region *roomy;
+static size_t empty; /* regions without a chunk that is taken: one is kept */
+
+static struct region *region_of(void *chunk)
+{
+	return (struct region *)((uintptr_t)chunk & ~(uintptr_t)(REGION_BYTES - 1));
+}
+
+static void link_region(struct region *region)
+{
+	region->prev = NULL;
+	region->next = roomy;
+	if (region->next)
+		region->next->prev = region;
+	roomy = region;
+}
+
+static void unlink_region(struct region *region)
+{
+	*(region->prev ? &region->prev->next : &roomy) = region->next;
+	if (region->next)
+		region->next->prev = region->prev;
+}
+
+/*
+ * The highest that fits: so regions that come one after the other are one mapping to the kernel. In pages of the usual size, for a large
+ * one takes its time to be cleared, and to be cut when a part of it goes.
+ */
+static void add_region(void)
+{
+	char *memory = mmap(NULL, 2 * REGION_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct region *region;
+	size_t before;
+
+	if (memory == MAP_FAILED)
+		return;
+	region = region_of(memory + REGION_BYTES);
+	before = (size_t)((char *)region - memory);
+	/* What cannot be cut off is address space, not memory. */
+	if (before)
+		(void)munmap(memory, before);
+	if (before < REGION_BYTES)
+		(void)munmap((char *)region + REGION_BYTES, REGION_BYTES - before);
+	(void)madvise(region, REGION_BYTES, MADV_NOHUGEPAGE);
+	region->unused = ALL_UNUSED;
+	link_region(region);
+	empty++;
+}
+
+static void *take(void)
+{
+	struct region *region;
+	uint64_t lowest;
+
+	if (!roomy)
+		add_region();
+	region = roomy;
+	if (!region)
+		return NULL;
+	if (region->unused == ALL_UNUSED)
+		empty--;
+	lowest = region->unused & -region->unused;
+	region->unused -= lowest;
+	if (!region->unused)
+		unlink_region(region);
+	return (char *)region + (size_t)__builtin_ctzll(lowest) * CHUNK_BYTES;
+}
+
+/* Refused where memory is locked: then its pages stay. */
+static void give(void *chunk)
+{
+	struct region *region = region_of(chunk);
+	size_t number = (size_t)((char *)chunk - (char *)region) / CHUNK_BYTES;
+
+	(void)madvise(chunk, CHUNK_BYTES, MADV_DONTNEED);
+	if (!region->unused)
+		link_region(region);
+	region->unused |= 1ULL << number;
+	if (region->unused != ALL_UNUSED || !empty++)
+		return;
+	unlink_region(region);
+	/* It would cut a mapping in two, and there are too many. */
+	if (munmap(region, REGION_BYTES) < 0)
+		link_region(region);
+	else
+		empty--;
+}
+
+#endif
+
+void *chunk_take(void)
+{
+	void *chunk = take();
+
+	taken += chunk != NULL;
+	return chunk;
+}
+
+void chunk_give(void *chunk)
+{
+	if (!chunk)
+		return;
+	taken--;
+	give(chunk);
+}
+
+size_t chunks_taken(void)
+{
+	return taken;
+}
