@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static size_t taken;
+static size_t taken; /* also those that are kept */
+
+/* What goes and comes again soon costs no page: the last ones are kept as they are. */
+static void *kept[CHUNKS_KEPT];
+static size_t kept_count;
 
 #ifdef __SANITIZE_ADDRESS__
 
@@ -127,8 +131,11 @@ static void give(void *chunk)
 
 void *chunk_take(void)
 {
-	void *chunk = take();
+	void *chunk;
 
+	if (kept_count)
+		return kept[--kept_count];
+	chunk = take();
 	taken += chunk != NULL;
 	return chunk;
 }
@@ -137,11 +144,15 @@ void chunk_give(void *chunk)
 {
 	if (!chunk)
 		return;
+	if (kept_count < CHUNKS_KEPT) {
+		kept[kept_count++] = chunk;
+		return;
+	}
 	taken--;
 	give(chunk);
 }
 
 size_t chunks_taken(void)
 {
-	return taken;
+	return taken - kept_count;
 }
