@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* index: random operations through several growths. ranges: the edges one by one, then 10^5 random operations against an array with a cell for every address; and what 10^5 ranges cost. */
+/* ranges: the edges one by one, then 10^5 random operations against an array with a cell for every address; and what 10^5 ranges cost. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "ledger/index.h"
 #include "ledger/ranges.h"
 
 #define SPACE 512
@@ -210,105 +207,6 @@ static void test_many(void **state)
 	assert_true(spent < 100000);
 }
 
-#define KEYS 20000u
-
-/* Up and down again through several growths, each key's value known. */
-static void test_index(void **state)
-{
-	static uintptr_t values[KEYS];
-	struct index index;
-	struct map_slot *slot;
-	size_t count = 0, seen = 0, biggest = 0;
-
-	(void)state;
-	memset(values, 0, sizeof(values));
-	index_init(&index);
-	for (uint64_t i = 0; i < 400000; i++) {
-		uint64_t key = roll(KEYS);
-		bool puts = roll(100) < (i / 60000 % 2 ? 20 : 80);
-
-		assert_ptr_equal(index_get(&index, key), (void *)values[key]);
-		count += puts ? !values[key] : 0;
-		count -= puts ? 0 : !!values[key];
-		if (puts)
-			assert_int_equal(index_put(&index, key, (void *)(values[key] = i + 1)), 0);
-		else
-			assert_ptr_equal(index_del(&index, key), (void *)values[key]);
-		if (!puts)
-			values[key] = 0;
-		assert_int_equal(index.now.count + index.old.count, count);
-		biggest = count > biggest ? count : biggest;
-	}
-	assert_true(biggest > KEYS / 2);
-	for (size_t i = 0; (slot = index_next(&index, &i));) {
-		assert_ptr_equal(slot->value, (void *)values[slot->key]);
-		seen++;
-	}
-	assert_int_equal(seen, count);
-	index_fini(&index);
-}
-
-/* No insertion moves more than a few: what is still to be moved shrinks slowly, and is gone before the next growth. */
-static void test_index_grows_slowly(void **state)
-{
-	struct index index;
-	size_t growths = 0;
-
-	(void)state;
-	index_init(&index);
-	for (uint64_t i = 0; i < MANY; i++) {
-		size_t before = index.now.count, old = index.old.count, capacity = index.now.capacity;
-		const struct map_slot *next;
-
-		assert_int_equal(index_put(&index, i, &index), 0);
-		/* What is to be moved next is still found. */
-		next = index.old.count ? &index.old.slots[index.moved] : NULL;
-		if (next && next->value)
-			assert_ptr_equal(index_get(&index, next->key), &index);
-		if (index.now.capacity != capacity && capacity >= 1024) {
-			assert_int_equal(old, 0);
-			growths++;
-		} else {
-			assert_true(index.now.count - before <= 17);
-		}
-	}
-	assert_true(growths >= 6);
-	for (uint64_t i = 0; i < MANY; i++)
-		assert_ptr_equal(index_get(&index, i), &index);
-	index_fini(&index);
-}
-
-static double resident_bytes(void)
-{
-	unsigned long pages = 0, resident = 0;
-	FILE *file = fopen("/proc/self/statm", "re");
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%lu %lu", &pages, &resident), 2);
-	fclose(file);
-	return (double)resident * (double)sysconf(_SC_PAGESIZE);
-}
-
-/* The old slots leave memory while the new ones come into it: their end is no pause. */
-static void test_index_gives_pages_back(void **state)
-{
-	size_t capacity = 1 << 19;
-	struct index index;
-	double before = 0;
-
-	(void)state;
-	index_init(&index);
-	for (uint64_t i = 0; index.old.capacity != capacity || index.moved < capacity / 8 * 7; i++) {
-		assert_int_equal(index_put(&index, i, &index), 0);
-		if (index.now.capacity == capacity && i % 4096 == 0)
-			before = resident_bytes();
-		assert_true(i < 2 * capacity);
-	}
-	/* All of the new ones are in use: 16 MiB more. Of 8 MiB of old ones, 7 have gone. */
-	assert_true(before > 0 && resident_bytes() - before < 12 << 20);
-	index_fini(&index);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,9 +215,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_remove_cuts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_index, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_index_grows_slowly, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_index_gives_pages_back, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

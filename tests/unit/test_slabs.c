@@ -4,14 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/chunks.h"
 #include "base/cleanup.h"
-#include "base/pages.h"
 #include "base/slabs.h"
 
 #define ITEMS 10000 /* many slabs of them */
@@ -92,34 +89,12 @@ static void test_memory_follows(void **state)
 	assert_int_equal(chunks_taken(), before);
 }
 
-/* Only whole pages go, and what stands beside them stays as it was. */
-static void test_only_whole_pages_go(void **state)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	unsigned char *memory = aligned_alloc(page, 4 * page);
-
-	(void)state;
-	assert_non_null(memory);
-	memset(memory, 1, 4 * page);
-	pages_give_back(memory + 10, page - 10);
-	pages_give_back(memory + 10, 20);
-	pages_give_back(memory + page - 1, 2);
-	pages_give_back(memory + 3 * page, 0);
-	for (size_t i = 0; i < 4 * page; i++)
-		assert_int_equal(memory[i], 1);
-	pages_give_back(memory + 1, 3 * page - 2);
-	for (size_t i = 0; i < 4 * page; i++)
-		assert_int_equal(memory[i], i < page || i >= 2 * page);
-	free(memory);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_items_do_not_overlap),
 		cmocka_unit_test(test_what_is_given_back_is_used_again),
 		cmocka_unit_test(test_memory_follows),
-		cmocka_unit_test(test_only_whole_pages_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

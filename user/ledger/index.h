@@ -2,25 +2,31 @@
 #ifndef LEDGER_INDEX_H
 #define LEDGER_INDEX_H
 
-#include <stdbool.h>
+#include <stddef.h>
 
+#include "base/hash.h"
 #include "base/map.h"
+#include "base/slabs.h"
 
 /*
- * A map that grows a few entries at a time: where a program has 100,000 of something, the one that is too many must not hold up the
- * pipe while all others move. Values belong to the caller.
+ * A map that grows by a bucket at a time (linear hashing): where a program has 100,000 of something, the one that is too many must not
+ * hold up the pipe while all others move. A bucket is a cache line, and never moves. Values belong to the caller.
  */
 struct index {
-	struct map now;
-	struct map old; /* what is still to be moved */
-	size_t moved;	/* slots of old that are empty, from the first on */
+	struct bucket **segments;
+	size_t segment_count;
+	size_t segment_capacity;
+	size_t bucket_count;
+	size_t count;
+	struct slabs further; /* buckets, of what does not fit into its own */
+	struct hash hash;
 };
 
 void index_init(struct index *index);
 void index_fini(struct index *index); /* safe on a zeroed object */
 void *index_get(const struct index *index, uint64_t key);
-int index_put(struct index *index, uint64_t key,
-	      void *value);			    /* whatever the key had before; 0 or -ENOMEM: unchanged */
+/* Whatever the key had before. 0 or -ENOMEM: unchanged; where the key has a value, it cannot fail. */
+int index_put(struct index *index, uint64_t key, void *value);
 void *index_del(struct index *index, uint64_t key); /* the removed value or NULL */
 
 /* Iterate: for (size_t i = 0; (slot = index_next(index, &i)); ). The index must not change meanwhile. */
