@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/chunks.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -29,18 +28,19 @@ static void give(void *chunk)
 
 #else
 
-/* A mapping, of which a process has no more than some 65,000: it begins at a multiple of its size, and its head fills the first chunk. */
+/*
+ * A mapping, of which a process has no more than some 65,000: it begins at a multiple of its size, and its head fills the first chunk. It
+ * stays until the end: without pages it costs its head and a table of them, and to unmap it can take milliseconds.
+ */
 #define REGION_BYTES (2u << 20)
 #define ALL_UNUSED ((1ULL << (REGION_BYTES / CHUNK_BYTES)) - 2)
 
 struct region {
 	struct region *next; /* of those with an unused chunk */
-	struct region *prev;
-	uint64_t unused; /* a bit for each chunk but the first */
+	uint64_t unused;     /* a bit for each chunk but the first */
 };
 
 static struct region *roomy;
-static size_t empty; /* regions without a chunk that is taken: one is kept */
 
 static struct region *region_of(void *chunk)
 {
@@ -49,18 +49,8 @@ static struct region *region_of(void *chunk)
 
 static void link_region(struct region *region)
 {
-	region->prev = NULL;
 	region->next = roomy;
-	if (region->next)
-		region->next->prev = region;
 	roomy = region;
-}
-
-static void unlink_region(struct region *region)
-{
-	*(region->prev ? &region->prev->next : &roomy) = region->next;
-	if (region->next)
-		region->next->prev = region->prev;
 }
 
 /*
@@ -85,7 +75,6 @@ static void add_region(void)
 	(void)madvise(region, REGION_BYTES, MADV_NOHUGEPAGE);
 	region->unused = ALL_UNUSED;
 	link_region(region);
-	empty++;
 }
 
 static void *take(void)
@@ -98,12 +87,10 @@ static void *take(void)
 	region = roomy;
 	if (!region)
 		return NULL;
-	if (region->unused == ALL_UNUSED)
-		empty--;
 	lowest = region->unused & -region->unused;
 	region->unused -= lowest;
 	if (!region->unused)
-		unlink_region(region);
+		roomy = region->next;
 	return (char *)region + (size_t)__builtin_ctzll(lowest) * CHUNK_BYTES;
 }
 
@@ -117,14 +104,6 @@ static void give(void *chunk)
 	if (!region->unused)
 		link_region(region);
 	region->unused |= 1ULL << number;
-	if (region->unused != ALL_UNUSED || !empty++)
-		return;
-	unlink_region(region);
-	/* It would cut a mapping in two, and there are too many. */
-	if (munmap(region, REGION_BYTES) < 0)
-		link_region(region);
-	else
-		empty--;
 }
 
 #endif
