@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ranges: the edges one by one, then 10^5 random operations against an array with a cell for every address; and what 10^5 ranges cost. */
+/*
+ * ledger/ranges: the edges one by one, then random operations against an array with a cell for every address, in trees of few and of many
+ * leaves, also where now and then there is no memory; and what 10^5 ranges cost.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,11 +15,13 @@
 #include "base/clock.h"
 #include "ledger/ranges.h"
 
-#define SPACE 512
 #define MANY 100000u
 
 static struct ranges ranges;
 static uint64_t random_state;
+static size_t nodes;	      /* taken and not given back */
+static unsigned int refusals; /* of 100 requests */
+static bool refused;
 
 static uint64_t roll(uint64_t sides)
 {
@@ -26,11 +31,41 @@ static uint64_t roll(uint64_t sides)
 	return (random_state * 0x2545f4914f6cdd1dULL >> 16) % sides;
 }
 
+/* In place of base/slabs.c: each node by itself. */
+void *slabs_take(struct slabs *slabs, uint32_t bytes)
+{
+	void *node;
+
+	(void)slabs;
+	if (roll(100) < refusals) {
+		refused = true;
+		return NULL;
+	}
+	node = malloc(bytes);
+	assert_non_null(node);
+	nodes++;
+	return node;
+}
+
+void slabs_give(struct slabs *slabs, void *item)
+{
+	(void)slabs;
+	nodes -= item != NULL;
+	free(item);
+}
+
+void slabs_fini(struct slabs *slabs)
+{
+	(void)slabs;
+}
+
 static int setup(void **state)
 {
 	(void)state;
 	ranges = (struct ranges) { 0 };
 	random_state = 0x9e3779b97f4a7c15;
+	refusals = 0;
+	refused = false;
 	return 0;
 }
 
@@ -38,6 +73,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	ranges_fini(&ranges);
+	assert_int_equal(nodes, 0);
 	return 0;
 }
 
@@ -122,68 +158,148 @@ static void test_remove_cuts(void **state)
 	assert_int_equal(ranges.count, 0);
 }
 
-static uint8_t cells[SPACE]; /* value of the range that has this address, 0: none */
+#define SPACE_MAX 131072u
+static uint8_t cells[SPACE_MAX]; /* value of the range that has this address, 0: none */
+static uint64_t space;
 
 static void compare(void)
 {
+	static uint8_t seen[SPACE_MAX];
 	struct range range;
 	uint64_t at = 0, count = 0;
-	uint8_t seen[SPACE] = { 0 };
 
+	memset(seen, 0, sizeof(seen));
 	while (ranges_next(&ranges, at, &range)) {
-		assert_true(range.addr >= at && range.size > 0 && range.addr + range.size <= SPACE);
+		assert_true(range.addr >= at && range.size > 0 && range.addr + range.size <= space);
 		memset(&seen[range.addr], (int)(uintptr_t)range.value, range.size);
 		at = range.addr + range.size;
 		count++;
 	}
-	assert_memory_equal(seen, cells, SPACE);
+	assert_memory_equal(seen, cells, space);
 	assert_int_equal(count, ranges.count);
+}
+
+/* Without memory nothing has changed. */
+static void assert_done(int err, int expected)
+{
+	if (refused && err == -ENOMEM)
+		return;
+	assert_int_equal(err, expected);
 }
 
 static void random_add(void)
 {
-	uint64_t addr = roll(SPACE), size = 1 + roll(roll(4) ? 8 : 60);
+	uint64_t addr = roll(space), size = 1 + roll(roll(4) ? 8 : 60);
 	uintptr_t value = 1 + roll(250);
 	bool is_free = true;
+	int err;
 
-	if (addr + size > SPACE)
-		size = SPACE - addr;
+	if (addr + size > space)
+		size = space - addr;
 	for (uint64_t i = addr; i < addr + size; i++)
 		is_free &= !cells[i];
-	assert_int_equal(add(addr, size, value), is_free ? 0 : -EEXIST);
-	if (is_free)
+	refused = false;
+	err = add(addr, size, value);
+	assert_done(err, is_free ? 0 : -EEXIST);
+	if (!err)
 		memset(&cells[addr], (int)value, size);
 }
 
-static void random_remove(void)
+static void random_remove(uint64_t most)
 {
-	uint64_t addr = roll(SPACE), size = roll(roll(8) ? 12 : 200);
+	uint64_t addr = roll(space), size = roll(roll(8) ? 12 : most);
+	int err;
 
-	assert_int_equal(ranges_remove(&ranges, addr, size), 0);
-	for (uint64_t i = addr; i < addr + size && i < SPACE; i++)
+	refused = false;
+	err = ranges_remove(&ranges, addr, size);
+	assert_done(err, 0);
+	for (uint64_t i = addr; !err && i < addr + size && i < space; i++)
 		cells[i] = 0;
 }
 
-static void test_random(void **state)
+static void random_run(uint64_t of, int steps, int compared)
 {
 	struct range range;
 	uint64_t at;
 
-	(void)state;
+	space = of;
 	memset(cells, 0, sizeof(cells));
-	for (int i = 0; i < 100000; i++) {
+	for (int i = 0; i < steps; i++) {
 		if (roll(3))
 			random_add();
 		else
-			random_remove();
-		at = roll(SPACE);
+			random_remove(i % 1000 ? 200 : of);
+		at = roll(space);
 		assert_int_equal(ranges_find(&ranges, at, &range), cells[at] != 0);
 		if (cells[at])
 			assert_int_equal((uintptr_t)range.value, cells[at]);
-		if (i % 16 == 0)
+		if (i % compared == 0)
 			compare();
 	}
 	compare();
+	ranges_fini(&ranges);
+	assert_int_equal(nodes, 0);
+}
+
+static void test_random(void **state)
+{
+	(void)state;
+	random_run(512, 100000, 16);
+	random_run(SPACE_MAX, 400000, 10000);
+	refusals = 20;
+	random_run(512, 100000, 16);
+	random_run(SPACE_MAX, 400000, 10000);
+}
+
+/* A key that stays where its range has gone must not hide one that reaches beyond it and then loses its first addresses. */
+static void test_a_range_beyond_a_key(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < 400; i++)
+		assert_int_equal(add(i * 100, 50, i + 1), 0);
+	for (uint64_t i = 1; i < 399; i++) {
+		assert_int_equal(ranges_remove(&ranges, i * 100, 50), 0);
+		assert_int_equal(add(i * 100 - 40, 130, 7), 0);
+		assert_int_equal(ranges_remove(&ranges, i * 100 - 40, 80), 0);
+		assert_next(0, 0, 50, 1);
+		assert_next(i * 100, i * 100 + 40, 50, 7);
+		assert_int_equal(ranges_remove(&ranges, i * 100 + 40, 50), 0);
+		assert_next(i * 100, i * 100 + 100, 50, i + 2);
+		assert_int_equal(add(i * 100, 50, i + 1), 0);
+	}
+	assert_int_equal(ranges.count, 400);
+}
+
+static double bytes_each(void)
+{
+	return (double)(nodes * 512) / (double)ranges.count;
+}
+
+static void test_bytes(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < MANY; i++)
+		assert_int_equal(add(i << 21, 1 << 21, 1), 0);
+	print_message("%.1f bytes for each in ascending order\n", bytes_each());
+	assert_true(bytes_each() < 40);
+	ranges_fini(&ranges);
+	for (uint64_t i = MANY; i--;)
+		assert_int_equal(add(i << 21, 1 << 21, 1), 0);
+	print_message("%.1f bytes for each in descending order\n", bytes_each());
+	assert_true(bytes_each() < 40);
+	ranges_fini(&ranges);
+	for (uint64_t i = 0; i < MANY; i++)
+		assert_int_equal(add((i * 7919 % MANY) << 21, 1 << 21, 1), 0);
+	for (uint64_t i = 0; i < 5 * MANY; i++) {
+		uint64_t addr = roll(MANY) << 21;
+
+		ranges_remove(&ranges, addr, 1 << 21);
+		ranges_remove(&ranges, roll(MANY) << 21, 1 << 21);
+		add(addr, 1 << 21, 1);
+		add(roll(MANY) << 21, 1 << 21, 1);
+	}
+	print_message("%.1f bytes for each in random order\n", bytes_each());
+	assert_true(bytes_each() < 60);
 }
 
 /* No operation stalls for others that are there: the whole run, sorted so that a list would be at its worst, is far below 1 ms each. */
@@ -214,6 +330,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_is_no_range, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remove_cuts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_range_beyond_a_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 

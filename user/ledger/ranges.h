@@ -9,8 +9,8 @@
 #include "base/slabs.h"
 
 /*
- * Disjoint address ranges, each with a value. A tree that is balanced by dice (a treap): no choice of addresses by a hostile program
- * makes it deep, and each operation costs the depth, without a pause for growth.
+ * Disjoint address ranges, each with a value. A tree whose leaves hold up to 15 of them, by address (a B+-tree): a search costs a few
+ * cache lines at a million, no choice of addresses by a hostile program makes it deep, and nothing is ever moved at once.
  */
 struct range {
 	uint64_t addr;
@@ -20,10 +20,10 @@ struct range {
 };
 
 struct ranges {
-	struct range_node *root;
+	void *root;
+	unsigned int height; /* of the root above the leaves */
 	struct slabs nodes;
 	size_t count;
-	uint64_t dice; /* 0: not thrown yet */
 };
 
 void ranges_fini(struct ranges *ranges); /* empty afterwards; safe on a zeroed object. Values belong to the caller */
