@@ -380,6 +380,27 @@ static void test_lost_unmaps(void **state)
 	assert_int_equal(live(10), 0);
 }
 
+/* What such an object had mapped is nobody's, whatever comes there. The first 135 of them are gone. */
+static void test_mappings_of_lost_objects(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < 200; i++) {
+		create(10, H, MB);
+		map_at(10, VA + i * MB, MB, H);
+	}
+	unmap(10, VA, MB / 2);
+	assert_int_equal(heard_one(NOTICE_UNMAP)->id, 0);
+	retain(10, H + 1, VA + MB / 2);
+	release(10, H + 1);
+	assert_int_equal(process_of(10)->unmatched_frees, 1);
+	map_at(10, VA + MB / 2, MB, H);
+	unmap(10, VA + MB, 2 * MB);
+	assert_int_equal(heard_one(NOTICE_UNMAP)->range_size, MB / 2);
+	assert_int_equal(live(10), MB);
+	life(EVENT_EXIT, 10);
+	assert_int_equal(heard_count, 66); /* that many were not told yet */
+}
+
 /* Only its descriptor keeps an object, its release is still to be told, and its handle is another's already. */
 static void test_descriptor_closed_before_release_told(void **state)
 {
@@ -465,6 +486,7 @@ int main(void)
 		RULE(test_end_with_all),
 		RULE(test_lost_releases),
 		RULE(test_lost_unmaps),
+		RULE(test_mappings_of_lost_objects),
 		RULE(test_descriptor_closed_before_release_told),
 		RULE(test_alias_again),
 		RULE(test_end_while_settling),

@@ -21,7 +21,7 @@ static bool find_exported(const struct call *call, enum key *ret_key, struct blo
 	if ((uint32_t)event->b == VT_HANDLE_TYPE_FD)
 		vmm_add_descriptor(call, object, (uint32_t)(event->b >> 32));
 	*ret_key = KEY_VMM;
-	return object && object->booked && books_get(call->process, KEY_VMM, object->addr, ret_block);
+	return object && object->booked && books_get(call->process, KEY_VMM, vmm_addr(object), ret_block);
 }
 
 static struct holder holder_as(const struct call *call, enum key key, const struct block *block, uint64_t told_addr)
@@ -97,7 +97,7 @@ static bool import_again(const struct call *call, enum key key, const struct mem
 		holder = shares_holder(call->ledger, object->id);
 		if (!holder || holder->memory != memory)
 			return false;
-		object->references++;
+		vmm_refer(object);
 		return true;
 	}
 	if (call->row->shape != VT_SHAPE_TOKEN_VALUE || !books_get(call->process, key, event->addr, &block))

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger/vmm.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "ledger/shares.h"
-
-/* No handle is as high: it is an address of the program. */
-#define ADDRESSES_END (1ULL << 63)
 
 /* What happened, where an object may have to go. call: NULL if it was none of the process' own. */
 struct cause {
@@ -39,90 +34,21 @@ struct vmm *vmm_make(struct process *process)
 	own->vmm = calloc(1, sizeof(*own->vmm));
 	if (own->vmm) {
 		index_init(&own->vmm->handles);
+		index_init(&own->vmm->aliases);
 		map_init(&own->vmm->descriptors);
 	}
 	return own->vmm;
 }
 
-struct object *vmm_object(const struct process *process, uint64_t handle, uint64_t enter_ns)
-{
-	const struct vmm *vmm = vmm_get(process);
-	struct object *object = vmm ? index_get(&vmm->handles, handle) : NULL;
-
-	while (object && object->made_ns > enter_ns)
-		object = object->older;
-	return object;
-}
-
-struct block vmm_block(const struct process *process, const struct object *object)
-{
-	const struct vmm *vmm = vmm_get(process);
-	struct block block = { .id = object->id };
-
-	if (object->booked)
-		books_get(process, KEY_VMM, object->addr, &block);
-	for (size_t i = 0; !object->booked && i < vmm->settling_count; i++) {
-		if (vmm->settling[i].object == object)
-			block = vmm->settling[i].block;
-	}
-	block.addr = object->handle;
-	return block;
-}
-
-static void unsettle(struct vmm *vmm, const struct object *object)
-{
-	size_t i = 0;
-
-	while (i < vmm->settling_count && vmm->settling[i].object != object)
-		i++;
-	if (i == vmm->settling_count)
-		return;
-	vmm->settling_count--;
-	memmove(&vmm->settling[i], &vmm->settling[i + 1], (vmm->settling_count - i) * sizeof(vmm->settling[0]));
-}
-
-/* The handle names what it named before, or nothing. */
-static void unname(struct vmm *vmm, const struct object *object, uint64_t handle)
-{
-	struct object *named = index_get(&vmm->handles, handle);
-
-	if (named == object) {
-		/* Never larger than before: it cannot fail. */
-		if (!object->older || index_put(&vmm->handles, handle, object->older) < 0)
-			index_del(&vmm->handles, handle);
-		return;
-	}
-	while (named && named->older != object)
-		named = named->older;
-	if (named)
-		named->older = object->older;
-}
-
-static void object_drop(struct vmm *vmm, struct object *object)
-{
-	struct alias *alias;
-
-	unname(vmm, object, object->handle);
-	while ((alias = object->aliases)) {
-		object->aliases = alias->next;
-		if (index_get(&vmm->handles, alias->handle) == object)
-			index_del(&vmm->handles, alias->handle);
-		free(alias);
-	}
-	if (object->next)
-		object->next->prev = object->prev;
-	*(object->prev ? &object->prev->next : &vmm->objects) = object->next;
-	unsettle(vmm, object);
-	slabs_give(&vmm->object_slabs, object);
-}
-
 /* Out of the books, if it is in them. Its block as the program knows it. */
 static struct block unbook(struct process *process, struct object *object)
 {
-	struct block block = vmm_block(process, object);
+	struct block block = { .id = object->id };
 
-	if (object->booked && books_take(process, KEY_VMM, object->addr, &block))
-		block.addr = object->handle;
+	if (!object->booked)
+		return vmm_block(process, object);
+	books_take(process, KEY_VMM, vmm_addr(object), &block);
+	block.addr = object->handle;
 	object->booked = false;
 	return block;
 }
@@ -136,25 +62,23 @@ static void tell_gone(const struct cause *cause, const struct block *block)
 	share_freed(cause->ledger, cause->process, cause->event, block);
 }
 
-/* The oldest object that waits for calls which should have been told long ago: they were lost. */
+/*
+ * The oldest object that waits for calls which should have been told long ago: they were lost. What it has mapped is not looked for: it
+ * goes when something else comes there.
+ */
 static void settle_oldest(const struct cause *cause)
 {
 	struct vmm *vmm = vmm_get(cause->process);
 	struct cause lost = *cause;
 	struct object *oldest = vmm->settling[0].object;
-	struct range range;
 
-	for (uint64_t at = 0; oldest->mapped_bytes && ranges_next(&vmm->mappings, at, &range);) {
-		at = ranges_last(range.addr, range.size) + 1;
-		if (range.value != oldest)
-			continue;
-		oldest->mapped_bytes -= range.size;
-		ranges_remove(&vmm->mappings, range.addr, range.size);
-	}
 	lost.call = NULL;
 	lost.reason = FREE_CALL;
 	tell_gone(&lost, &vmm->settling[0].block);
-	object_drop(vmm, oldest);
+	object_forget(vmm, oldest);
+	oldest->orphaned = true;
+	if (!oldest->mapped_bytes)
+		object_drop(vmm, oldest);
 	/* In a run that has lost events, these are among them. */
 	if (!cause->process->lost && !cause->ledger->lost_global)
 		ledger_lose(cause->ledger, cause->process, cause->event, LOST_RETURN, 1);
@@ -195,22 +119,19 @@ static void object_check(const struct cause *cause, struct object *object)
 /* The handle was given out again. */
 static void displace(const struct call *call, struct object *old)
 {
-	struct vmm *vmm = vmm_get(call->process);
 	struct cause cause = cause_of(call, FREE_CALL);
-	uint64_t addr = ADDRESSES_END | (vmm->last_displaced + 1);
+	uint64_t addr = vmm_addr(old);
 
-	if (old->handle != call->event->addr)
+	if (old->handle != call->event->addr || old->displaced)
 		return;
-	if (old->descriptors && old->booked && !old->displaced) {
-		books_move(call->process, KEY_VMM, old->addr, addr);
-		vmm->last_displaced++;
-		old->addr = addr;
-		old->displaced = true;
-		share_moved(call->ledger, old->id, addr);
-	} else if (!old->displaced) {
-		old->displaced = true;
+	if (!old->descriptors || !old->booked) {
 		settle(&cause, old);
+		old->displaced = true;
+		return;
 	}
+	old->displaced = true;
+	books_move(call->process, KEY_VMM, addr, vmm_addr(old));
+	share_moved(call->ledger, old->id, vmm_addr(old));
 }
 
 bool vmm_hold(const struct call *call, struct block *block)
@@ -242,7 +163,6 @@ bool vmm_hold(const struct call *call, struct block *block)
 		return false;
 	}
 	object->id = block->id;
-	object->addr = block->addr;
 	object->booked = true;
 	object->learns = !block->size;
 	return true;
@@ -273,23 +193,6 @@ void vmm_release(const struct call *call)
 	object_check(&cause, object);
 }
 
-/* The handle that was told is the object's from now on, too. */
-static void name(const struct call *call, struct vmm *vmm, struct object *object, uint64_t handle)
-{
-	struct alias *alias;
-
-	if (index_get(&vmm->handles, handle))
-		return;
-	alias = malloc(sizeof(*alias));
-	if (!alias || index_put(&vmm->handles, handle, object) < 0) {
-		free(alias);
-		ledger_lose(call->ledger, call->process, call->event, LOST_MEMORY, 1);
-		return;
-	}
-	*alias = (struct alias) { .next = object->aliases, .handle = handle };
-	object->aliases = alias;
-}
-
 void vmm_retain(const struct call *call)
 {
 	struct vmm *vmm = vmm_get(call->process);
@@ -298,10 +201,13 @@ void vmm_retain(const struct call *call)
 
 	if (!object && vmm && call->event->addr && ranges_find(&vmm->mappings, call->event->a, &range)) {
 		object = range.value;
-		name(call, vmm, object, call->event->addr);
+		if (object->orphaned)
+			return;
+		if (object_name(vmm, object, call->event->addr) < 0)
+			ledger_lose(call->ledger, call->process, call->event, LOST_MEMORY, 1);
 	}
 	if (object)
-		object->references++;
+		vmm_refer(object);
 }
 
 static void tell_range(const struct call *call, enum notice_kind kind, const struct object *object,
@@ -322,6 +228,26 @@ static void tell_range(const struct call *call, enum notice_kind kind, const str
 	ledger_tell(call->ledger, &notice);
 }
 
+/* A mapping, or a part of one, has gone. How much of it was known to be there. */
+static uint64_t unmap_part(const struct call *call, const struct range *part, bool tell)
+{
+	struct cause cause = cause_of(call, FREE_CALL);
+	struct object *object = part->value;
+
+	object->mapped_bytes -= part->size;
+	if (object->orphaned) {
+		if (!object->mapped_bytes)
+			object_drop(vmm_get(call->process), object);
+		return 0;
+	}
+	if (tell)
+		tell_range(call, NOTICE_UNMAP, object, part);
+	else
+		cause.call = NULL;
+	object_check(&cause, object);
+	return part->size;
+}
+
 /*
  * Takes away what stands there and stood there before `before_ns`. How much that was: 0 also where we are out of memory, which then is
  * told. UNMAP is told only of what an unmap took: what a new mapping finds in its way is one that has not been told, or was lost.
@@ -329,31 +255,23 @@ static void tell_range(const struct call *call, enum notice_kind kind, const str
 static uint64_t clear_range(const struct call *call, uint64_t before_ns, bool tell)
 {
 	struct vmm *vmm = vmm_get(call->process);
-	struct cause cause = cause_of(call, FREE_CALL);
 	uint64_t at = call->event->addr, last, cleared = 0;
-	struct range range, part;
+	struct range range;
 
 	if (!vmm || !call->event->size)
 		return 0;
 	last = ranges_last(at, call->event->size);
-	if (!tell)
-		cause.call = NULL;
 	while (ranges_next(&vmm->mappings, at, &range) && range.addr <= last) {
 		uint64_t range_last = ranges_last(range.addr, range.size);
 
-		part = range;
-		part.addr = range.addr > at ? range.addr : at;
-		part.size = (range_last < last ? range_last : last) - part.addr + 1;
+		range.addr = range.addr > at ? range.addr : at;
+		range.size = (range_last < last ? range_last : last) - range.addr + 1;
 		if (range.since_ns <= before_ns) {
-			if (ranges_remove(&vmm->mappings, part.addr, part.size) < 0) {
+			if (ranges_remove(&vmm->mappings, range.addr, range.size) < 0) {
 				ledger_lose(call->ledger, call->process, call->event, LOST_MEMORY, 1);
 				return cleared;
 			}
-			cleared += part.size;
-			((struct object *)range.value)->mapped_bytes -= part.size;
-			if (tell)
-				tell_range(call, NOTICE_UNMAP, range.value, &part);
-			object_check(&cause, range.value);
+			cleared += unmap_part(call, &range, tell);
 		}
 		if (range_last >= last)
 			break;
@@ -368,7 +286,7 @@ static void learn_size(const struct call *call, const struct object *object)
 	struct block block;
 	uint64_t size;
 
-	if (!object->booked || !object->learns || !books_get(call->process, KEY_VMM, object->addr, &block) ||
+	if (!object->booked || !object->learns || !books_get(call->process, KEY_VMM, vmm_addr(object), &block) ||
 	    __builtin_add_overflow(call->event->size, call->event->b, &size) || size <= block.size)
 		return;
 	block.size = size;
@@ -462,9 +380,9 @@ void vmm_clear(struct ledger *ledger, struct process *process, const struct even
 		cause.reason = object->booked ? reason : FREE_CALL;
 		block = vmm_block(process, object);
 		/* What is in the books is told by whoever takes it out; what is not there any more was left to others, and told. */
-		is_told = object->booked;
+		is_told = object->booked || object->orphaned;
 		if (object->booked && object->displaced) {
-			is_told = !books_take_held(process, KEY_VMM, object->addr, &block);
+			is_told = !books_take_held(process, KEY_VMM, vmm_addr(object), &block);
 			block.addr = object->handle;
 		}
 		if (!is_told)
@@ -488,6 +406,7 @@ void vmm_fini(struct process *process)
 	ranges_fini(&vmm->seen);
 	slabs_fini(&vmm->object_slabs);
 	index_fini(&vmm->handles);
+	index_fini(&vmm->aliases);
 	map_fini(&vmm->descriptors);
 	free(vmm);
 	own_of(process)->vmm = NULL;

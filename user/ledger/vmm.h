@@ -25,18 +25,21 @@ struct object {
 	struct object *next; /* of the process, latest first */
 	struct object *prev;
 	struct object *older; /* that had the handle before */
-	struct alias *aliases;
 	uint64_t handle;
 	uint64_t made_ns;
-	uint64_t references;
 	uint64_t mapped_bytes;
-	uint64_t id;   /* of its block */
-	uint64_t addr; /* of its block in the books, at KEY_VMM */
+	uint64_t id : 59; /* of its block */
+	uint64_t displaced : 1;
+	uint64_t booked : 1;   /* in the books */
+	uint64_t learns : 1;   /* its size was not told */
+	uint64_t aliased : 1;  /* it is in `aliases` */
+	uint64_t orphaned : 1; /* told as gone, only its mappings are still there: nobody takes them for any */
+	uint32_t references;   /* at most REFERENCES_MAX, and one while it must not go */
 	uint32_t descriptors;
-	bool displaced;
-	bool booked; /* in the books */
-	bool learns; /* its size was not told */
 };
+_Static_assert(sizeof(struct object) == 64, "a cache line each");
+#define REFERENCES_MAX (UINT32_MAX - 1)
+#define ADDRESSES_END (1ULL << 63) /* no handle is as high: it is an address of the program */
 
 /* An object that is out of the books and waits for a call that is still to be told. */
 struct settled {
@@ -47,13 +50,13 @@ struct settled {
 
 struct vmm {
 	struct index handles;	/* -> the latest object of that handle */
+	struct index aliases;	/* id of an object -> the latest of its aliases */
 	struct map descriptors; /* number + 1 -> object */
 	struct ranges mappings; /* -> object */
 	struct object *objects;
 	struct slabs object_slabs;
 	struct settled settling[SETTLED_MAX]; /* oldest first */
 	size_t settling_count;
-	uint64_t last_displaced;
 	struct ranges seen;	/* managed.c: blocks of other kinds that it was asked for; may be gone by now */
 	struct holder *holders; /* shares.c: what it shares with others, oldest first */
 	struct holder *last_holder;
@@ -66,9 +69,16 @@ struct vmm *vmm_make(struct process *process);	    /* made if need be; NULL: out
 struct object *vmm_object(const struct process *process, uint64_t handle, uint64_t enter_ns);
 /* The block of this call is put and told, with one reference. False: it is in no books. */
 bool vmm_hold(const struct call *call, struct block *block);
+void vmm_refer(struct object *object);		/* one reference more */
+uint64_t vmm_addr(const struct object *object); /* of its block in the books, at KEY_VMM */
 struct block vmm_block(const struct process *process, const struct object *object);
 /* A descriptor of that number is the object's from now on (NULL: not known): whatever had it before has lost it. */
 void vmm_add_descriptor(const struct call *call, struct object *object, uint32_t descriptor);
+
+void object_forget(struct vmm *vmm, struct object *object); /* no call can mean it any more */
+void object_drop(struct vmm *vmm, struct object *object);   /* forgotten and freed */
+/* The handle that was told is the object's from now on, too, if nothing has it. 0 or -ENOMEM. */
+int object_name(struct vmm *vmm, struct object *object, uint64_t handle);
 
 /* At the end of a process or an exec: forgets all objects. What is in the books by its handle stays there. */
 void vmm_clear(struct ledger *ledger, struct process *process, const struct event *event, enum free_reason reason);
