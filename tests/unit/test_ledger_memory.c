@@ -104,6 +104,10 @@ void chunk_give(void *chunk)
 {
 	free(chunk);
 }
+
+void chunks_step(void)
+{
+}
 #endif
 
 struct sums {

@@ -7,9 +7,12 @@
 
 static size_t taken; /* also those that are kept */
 
-/* What goes and comes again soon costs no page: the last ones are kept as they are. */
-static void *kept[CHUNKS_KEPT];
+/* What goes and comes again soon costs no page: the last ones are kept. Of those that are too many the first is leaving. */
+#define CHUNKS_LEAVING 16
+#define STEP_BYTES (CHUNK_BYTES / 4) /* where a page takes longest to leave, 0.1 ms */
+static void *kept[CHUNKS_KEPT + CHUNKS_LEAVING];
 static size_t kept_count;
+static size_t left_bytes; /* of the first */
 
 #ifdef __SANITIZE_ADDRESS__
 
@@ -19,6 +22,12 @@ static void *take(void)
 	void *chunk;
 
 	return posix_memalign(&chunk, CHUNK_BYTES, CHUNK_BYTES) ? NULL : chunk;
+}
+
+static void give_pages(void *pages, size_t bytes)
+{
+	(void)pages;
+	(void)bytes;
 }
 
 static void give(void *chunk)
@@ -94,13 +103,17 @@ static void *take(void)
 	return (char *)region + (size_t)__builtin_ctzll(lowest) * CHUNK_BYTES;
 }
 
-/* Refused where memory is locked: then its pages stay. */
+/* Refused where memory is locked: then they stay. */
+static void give_pages(void *pages, size_t bytes)
+{
+	(void)madvise(pages, bytes, MADV_DONTNEED);
+}
+
 static void give(void *chunk)
 {
 	struct region *region = region_of(chunk);
 	size_t number = (size_t)((char *)chunk - (char *)region) / CHUNK_BYTES;
 
-	(void)madvise(chunk, CHUNK_BYTES, MADV_DONTNEED);
 	if (!region->unused)
 		link_region(region);
 	region->unused |= 1ULL << number;
@@ -112,23 +125,41 @@ void *chunk_take(void)
 {
 	void *chunk;
 
-	if (kept_count)
-		return kept[--kept_count];
+	if (kept_count) {
+		chunk = kept[--kept_count];
+		left_bytes = kept_count ? left_bytes : 0;
+		return chunk;
+	}
 	chunk = take();
 	taken += chunk != NULL;
 	return chunk;
+}
+
+static void leave(size_t bytes)
+{
+	give_pages((char *)kept[0] + left_bytes, bytes);
+	left_bytes += bytes;
+	if (left_bytes < CHUNK_BYTES)
+		return;
+	give(kept[0]);
+	kept[0] = kept[--kept_count];
+	left_bytes = 0;
+	taken--;
+}
+
+void chunks_step(void)
+{
+	if (kept_count > CHUNKS_KEPT)
+		leave(STEP_BYTES);
 }
 
 void chunk_give(void *chunk)
 {
 	if (!chunk)
 		return;
-	if (kept_count < CHUNKS_KEPT) {
-		kept[kept_count++] = chunk;
-		return;
-	}
-	taken--;
-	give(chunk);
+	if (kept_count == CHUNKS_KEPT + CHUNKS_LEAVING)
+		leave(CHUNK_BYTES - left_bytes);
+	kept[kept_count++] = chunk;
 }
 
 size_t chunks_taken(void)

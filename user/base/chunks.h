@@ -14,6 +14,7 @@
 
 void *chunk_take(void);	      /* aligned to its own size; not cleared. NULL: out of memory */
 void chunk_give(void *chunk); /* NULL is safe */
-size_t chunks_taken(void);    /* how many there are now */
+void chunks_step(void); /* some pages of one that was given back: whoever gives small things back says it each time */
+size_t chunks_taken(void); /* how many there are now */
 
 #endif

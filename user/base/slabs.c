@@ -106,6 +106,7 @@ void slabs_give(struct slabs *slabs, void *item)
 
 	if (!item)
 		return;
+	chunks_step();
 	if (is_full(slab))
 		link_slab(slabs, slab);
 	unused->next = slab->unused;
