@@ -13,9 +13,13 @@ INCLUDEDIR ?= $(PREFIX)/include
 CFLAGS ?= -O2 -g
 
 BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
+ifeq ($(BPF_ARCH),x86)
+# No instruction that others lack. The compiler's own choice clears each structure with `rep stos`, which takes 10 to 20 ns to begin.
+TUNE := -mtune=skylake
+endif
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wundef -Wpointer-arith
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -include user/base/banned.h -Iinclude -Iuser -I$(O) -MMD -MP \
-	-fno-omit-frame-pointer $(WARN) $(CFLAGS)
+	-fno-omit-frame-pointer $(TUNE) $(WARN) $(CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS)
 
 ifeq ($(WERROR),1)

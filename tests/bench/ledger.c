@@ -167,7 +167,7 @@ static void table_in(struct stage *stage, uint64_t addr)
 static void table_out(struct stage *stage, uint64_t addr)
 {
 	(void)stage;
-	blocks_remove(&table, KEY_ADDRESS, addr);
+	blocks_remove(&table, blocks_find(&table, KEY_ADDRESS, addr));
 }
 
 static void books_in(struct stage *stage, uint64_t addr)

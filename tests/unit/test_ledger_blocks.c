@@ -84,7 +84,7 @@ static void move_one(uint8_t key, uint64_t from)
 
 	if (sizes[key][to])
 		return;
-	blocks_move(&blocks, key, address(from), address(to));
+	blocks_move(&blocks, blocks_find(&blocks, key, address(from)), address(to));
 	sizes[key][to] = sizes[key][from];
 	sizes[key][from] = 0;
 }
@@ -106,7 +106,7 @@ static void random_steps(void **state)
 		} else if (entry && roll(20) == 0) {
 			move_one(key, i);
 		} else if (entry && roll(10) >= chance) {
-			blocks_remove(&blocks, key, address(i));
+			blocks_remove(&blocks, blocks_find(&blocks, key, address(i)));
 			sizes[key][i] = 0;
 		}
 		if (step % 20000 == 0)
@@ -124,7 +124,7 @@ static void all_may_go_while_they_are_gone_through(void **state)
 	for (uint64_t i = 0; i < 10000; i++)
 		add(0, address(i), 1);
 	for (size_t i = 0; (entry = blocks_next(&blocks, &i)); count++)
-		blocks_remove(&blocks, entry->key, entry->addr);
+		blocks_remove(&blocks, entry);
 	assert_int_equal(count, 10000);
 	assert_int_equal(blocks.count, 0);
 	assert_null(blocks_find(&blocks, 0, address(3)));
@@ -142,13 +142,13 @@ static void empty_slabs_are_given_back(void **state)
 	assert_int_equal(blocks.empty_count, 0);
 	/* Every second one: no slab is empty, and the next ones fill the holes. */
 	for (i = 0; i < 100 * 1024; i += 2)
-		blocks_remove(&blocks, 0, address(i));
+		blocks_remove(&blocks, blocks_find(&blocks, 0, address(i)));
 	assert_int_equal(blocks.empty_count, 0);
 	for (i = 0; i < 100 * 1024; i += 2)
 		add(1, address(i), 1);
 	assert_int_equal(blocks.slab_count, 100);
 	for (i = 0; i < 100 * 1024; i++)
-		blocks_remove(&blocks, i % 2 ? 0 : 1, address(i));
+		blocks_remove(&blocks, blocks_find(&blocks, i % 2 ? 0 : 1, address(i)));
 	assert_int_equal(blocks.count, 0);
 	assert_int_equal(blocks.empty_count, 1); /* the others are NULL: only one is kept */
 	i = 0;

@@ -74,6 +74,14 @@ struct event {
 	uint64_t lost_count;
 };
 
+/* Of a call that is not decoded yet: what it will most likely be about. Nothing of it is checked, and it may not even come. */
+struct upcoming {
+	uint32_t tgid;
+	uint16_t row; /* a valid one */
+	uint64_t addr;
+	uint64_t a;
+};
+
 const char *lost_cause_name(enum lost_cause cause); /* "ring", "nested", ... as in the JSON */
 const char *lost_cause_text(enum lost_cause cause); /* a phrase for people */
 

@@ -2,17 +2,32 @@
 #include "ledger/blocks.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/chunks.h"
 #include "base/clock.h"
 #include "vramtrace/probe.h"
 
-#define SLAB_ENTRIES 1024u
+#define SLAB_ENTRIES ((uint32_t)(CHUNK_BYTES / sizeof(struct entry)))
 #define SLABS_MAX (UINT32_MAX / SLAB_ENTRIES)
-#define SEGMENT_HEADS 4096u
-#define HEADS_PER_BLOCK 2
+#define SEGMENT_BUCKETS (CHUNK_BYTES / sizeof(struct bucket))
+#define BUCKET_SLOTS 11u
+#define BLOCKS_PER_BUCKET 6
+
+/*
+ * Numbers of entries, `count` of them, and of each its tag, which tells most that are not looked for from the one that is. Only where all
+ * slots are taken others are chained by entry.next.
+ */
+struct bucket {
+	uint8_t tags[BUCKET_SLOTS];
+	uint8_t count;
+	uint32_t more; /* number of the first of these; 0: none */
+	uint32_t numbers[BUCKET_SLOTS];
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct bucket) == 64, "one cache line");
 
 /* An entry is named by a number: 1 + its place in all slabs. 0: none. What is asked for at each step stands apart from the entries. */
 struct slab {
@@ -37,22 +52,28 @@ void blocks_init(struct blocks *blocks)
 void blocks_fini(struct blocks *blocks)
 {
 	for (size_t i = 0; i < blocks->segment_count; i++)
-		free(blocks->heads[i]);
+		chunk_give(blocks->buckets[i]);
 	for (size_t i = 0; i < blocks->slab_count; i++)
-		free(blocks->slabs[i].entries);
-	free(blocks->heads);
+		chunk_give(blocks->slabs[i].entries);
+	free(blocks->buckets);
 	free(blocks->slabs);
 	*blocks = (struct blocks) { 0 };
 }
 
 /* Both halves of a product with secrets in both factors, then once more for the low bits. */
-static uint64_t hash_of(const struct blocks *blocks, uint8_t key, uint64_t addr)
+static uint32_t hash_of(const struct blocks *blocks, uint8_t key, uint64_t addr)
 {
 	uint64_t mixed = addr ^ blocks->seed[0] ^ (uint64_t)key << 62;
 	unsigned __int128 product = (unsigned __int128)mixed * (blocks->seed[1] | 1);
 
 	mixed = ((uint64_t)product ^ (uint64_t)(product >> 64)) * 0x9e3779b97f4a7c15ULL;
-	return mixed ^ mixed >> 32;
+	return (uint32_t)(mixed >> 32);
+}
+
+/* The bits that choose the bucket are others, up to 16 million of them. */
+static uint8_t tag_of(uint32_t hash)
+{
+	return (uint8_t)(hash >> 24);
 }
 
 static struct entry *entry_of(const struct blocks *blocks, uint32_t number)
@@ -60,9 +81,9 @@ static struct entry *entry_of(const struct blocks *blocks, uint32_t number)
 	return &blocks->slabs[(number - 1) / SLAB_ENTRIES].entries[(number - 1) % SLAB_ENTRIES];
 }
 
-static uint32_t *head_at(const struct blocks *blocks, size_t index)
+static struct bucket *bucket_at(const struct blocks *blocks, size_t index)
 {
-	return &blocks->heads[index / SEGMENT_HEADS][index % SEGMENT_HEADS];
+	return &blocks->buckets[index / SEGMENT_BUCKETS][index % SEGMENT_BUCKETS];
 }
 
 /* The greatest power of two that is not above n, which is not 0. */
@@ -71,13 +92,108 @@ static size_t floor_power(size_t n)
 	return (size_t)1 << (63 - __builtin_clzll(n));
 }
 
-/* By as many bits of the hash as there are heads for. */
-static uint32_t *head_of(const struct blocks *blocks, uint64_t hash)
+/* By as many bits of the hash as there are buckets for. */
+static inline struct bucket *bucket_of(const struct blocks *blocks, uint32_t hash)
 {
-	size_t power = floor_power(blocks->head_count);
+	size_t power = floor_power(blocks->bucket_count);
 	size_t index = hash & (2 * power - 1);
 
-	return head_at(blocks, index < blocks->head_count ? index : index & (power - 1));
+	return bucket_at(blocks, index < blocks->bucket_count ? index : index & (power - 1));
+}
+
+/* Bit 7 of each byte that is equal, and nothing else. */
+static uint64_t equal_bytes(uint64_t bytes, uint8_t byte)
+{
+	const uint64_t low = 0x7f7f7f7f7f7f7f7f;
+	uint64_t differ = bytes ^ byte * 0x0101010101010101;
+
+	return ~(((differ & low) + low) | differ | low);
+}
+
+/* One bit for each slot that is in use and has that tag. */
+static inline uint32_t slots_of(const struct bucket *bucket, uint8_t tag)
+{
+	uint64_t words[2];
+	uint32_t slots;
+
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest one");
+	memcpy(words, bucket, sizeof(words));
+	/* The highest bits of eight bytes, as the eight highest ones of a product. */
+	slots = (uint32_t)((equal_bytes(words[0], tag) >> 7) * 0x0102040810204080 >> 56) |
+		(uint32_t)((equal_bytes(words[1], tag) >> 7) * 0x0102040810204080 >> 56) << 8;
+	return slots & ((1u << bucket->count) - 1);
+}
+
+static bool is_of(const struct entry *entry, uint8_t key, uint64_t addr)
+{
+	return entry->addr == addr && entry->key == key;
+}
+
+static struct entry *search(const struct blocks *blocks, uint32_t hash, uint8_t key, uint64_t addr)
+{
+	const struct bucket *bucket = bucket_of(blocks, hash);
+	struct entry *entry;
+
+	for (uint32_t slots = slots_of(bucket, tag_of(hash)); slots; slots &= slots - 1) {
+		entry = entry_of(blocks, bucket->numbers[__builtin_ctz(slots)]);
+		if (is_of(entry, key, addr))
+			return entry;
+	}
+	for (uint32_t number = bucket->more; number; number = entry->next) {
+		entry = entry_of(blocks, number);
+		if (is_of(entry, key, addr))
+			return entry;
+	}
+	return NULL;
+}
+
+static void bucket_put(struct bucket *bucket, uint32_t number, struct entry *entry)
+{
+	if (bucket->count < BUCKET_SLOTS) {
+		bucket->tags[bucket->count] = tag_of(entry->hash);
+		bucket->numbers[bucket->count++] = number;
+	} else {
+		entry->next = bucket->more;
+		bucket->more = number;
+	}
+}
+
+/* The slot goes to the last one, and what that had to one that found none. */
+static void vacate(const struct blocks *blocks, struct bucket *bucket, uint32_t slot)
+{
+	uint32_t number = bucket->more;
+	struct entry *entry;
+
+	bucket->count--;
+	bucket->tags[slot] = bucket->tags[bucket->count];
+	bucket->numbers[slot] = bucket->numbers[bucket->count];
+	if (!number)
+		return;
+	entry = entry_of(blocks, number);
+	bucket->more = entry->next;
+	bucket_put(bucket, number, entry);
+}
+
+/* Its number: it is in its bucket. */
+static uint32_t bucket_take(const struct blocks *blocks, const struct entry *entry)
+{
+	struct bucket *bucket = bucket_of(blocks, entry->hash);
+	uint32_t *link, number;
+
+	for (uint32_t slots = slots_of(bucket, tag_of(entry->hash)); slots; slots &= slots - 1) {
+		uint32_t slot = (uint32_t)__builtin_ctz(slots);
+
+		number = bucket->numbers[slot];
+		if (entry_of(blocks, number) == entry) {
+			vacate(blocks, bucket, slot);
+			return number;
+		}
+	}
+	for (link = &bucket->more; entry_of(blocks, *link) != entry;)
+		link = &entry_of(blocks, *link)->next;
+	number = *link;
+	*link = entry->next;
+	return number;
 }
 
 /* Room for one item more. items: a pointer to the array's pointer. 0 or -ENOMEM. */
@@ -98,39 +214,46 @@ static int grow_array(void *items, size_t bytes, size_t count, size_t *capacity)
 
 static int add_segment(struct blocks *blocks)
 {
-	uint32_t *segment;
+	struct bucket *segment;
 
-	if (grow_array(&blocks->heads, sizeof(*blocks->heads), blocks->segment_count, &blocks->segment_capacity) < 0)
+	if (grow_array(&blocks->buckets, sizeof(*blocks->buckets), blocks->segment_count, &blocks->segment_capacity) <
+	    0)
 		return -ENOMEM;
-	segment = calloc(SEGMENT_HEADS, sizeof(*segment));
+	segment = chunk_take();
 	if (!segment)
 		return -ENOMEM;
-	blocks->heads[blocks->segment_count++] = segment;
+	blocks->buckets[blocks->segment_count++] = segment;
 	return 0;
 }
 
-/* A new head takes over what its elder, which lacks its highest bit, has of it. */
-static int add_head(struct blocks *blocks)
+/* A new bucket takes over what its elder, which lacks its highest bit, has of it. */
+static int add_bucket(struct blocks *blocks)
 {
-	size_t index = blocks->head_count, power = index ? floor_power(index) : 0;
-	uint32_t *link, *taken, number;
+	size_t index = blocks->bucket_count, power = index ? floor_power(index) : 0;
+	struct bucket *elder, *new, old;
 
-	if (index == blocks->segment_count * SEGMENT_HEADS && add_segment(blocks) < 0)
+	if (index == blocks->segment_count * SEGMENT_BUCKETS && add_segment(blocks) < 0)
 		return -ENOMEM;
-	blocks->head_count++;
+	blocks->bucket_count++;
+	new = bucket_at(blocks, index);
+	*new = (struct bucket) { 0 };
 	if (!index)
 		return 0;
-	taken = head_at(blocks, index);
-	for (link = head_at(blocks, index - power); (number = *link);) {
+	elder = bucket_at(blocks, index - power);
+	old = *elder;
+	*elder = (struct bucket) { 0 };
+	for (uint32_t i = 0; i < old.count; i++)
+		__builtin_prefetch(entry_of(blocks, old.numbers[i]));
+	for (uint32_t i = 0; i < old.count; i++) {
+		struct entry *entry = entry_of(blocks, old.numbers[i]);
+
+		bucket_put(entry->hash & power ? new : elder, old.numbers[i], entry);
+	}
+	for (uint32_t number = old.more, next; number; number = next) {
 		struct entry *entry = entry_of(blocks, number);
 
-		if (!(hash_of(blocks, entry->key, entry->addr) & power)) {
-			link = &entry->next;
-			continue;
-		}
-		*link = entry->next;
-		entry->next = *taken;
-		*taken = number;
+		next = entry->next;
+		bucket_put(entry->hash & power ? new : elder, number, entry);
 	}
 	return 0;
 }
@@ -162,7 +285,7 @@ static int add_slab(struct blocks *blocks)
 	if (blocks->vacant >= SLABS_MAX ||
 	    grow_array(&blocks->slabs, sizeof(*blocks->slabs), blocks->slab_count, &blocks->slab_capacity) < 0)
 		return -ENOMEM;
-	entries = aligned_alloc(sizeof(*entries), SLAB_ENTRIES * sizeof(*entries));
+	entries = chunk_take();
 	if (!entries)
 		return -ENOMEM;
 	if (blocks->vacant == blocks->slab_count)
@@ -201,6 +324,7 @@ static void give_entry(struct blocks *blocks, uint32_t number)
 	struct entry *entry = entry_of(blocks, number);
 	struct slab *slab = &blocks->slabs[index];
 
+	chunks_step();
 	entry->kind = VT_KIND_ANY;
 	entry->next = slab->unused;
 	slab->unused = number;
@@ -210,76 +334,77 @@ static void give_entry(struct blocks *blocks, uint32_t number)
 		return;
 	blocks->empty_count--;
 	unlink_slab(blocks, slab);
-	free(slab->entries);
+	chunk_give(slab->entries);
 	*slab = (struct slab) { 0 };
 	if (index < blocks->vacant)
 		blocks->vacant = index;
 }
 
-/* Where the number of the entry stands: in its head, or in the entry before it. A 0 stands there if there is none. */
-static uint32_t *link_of(const struct blocks *blocks, uint8_t key, uint64_t addr)
+struct entry *blocks_find(struct blocks *blocks, uint8_t key, uint64_t addr)
 {
-	uint32_t *link = head_of(blocks, hash_of(blocks, key, addr));
-	struct entry *entry;
+	struct entry *found = blocks->found;
 
-	while (*link) {
-		entry = entry_of(blocks, *link);
-		if (entry->addr == addr && entry->key == key)
-			break;
-		link = &entry->next;
-	}
-	return link;
-}
-
-struct entry *blocks_find(const struct blocks *blocks, uint8_t key, uint64_t addr)
-{
-	uint32_t *link = blocks->count ? link_of(blocks, key, addr) : NULL;
-
-	return link && *link ? entry_of(blocks, *link) : NULL;
+	if (found && is_of(found, key, addr))
+		return found;
+	found = blocks->count ? search(blocks, hash_of(blocks, key, addr), key, addr) : NULL;
+	if (found)
+		blocks->found = found;
+	return found;
 }
 
 struct entry *blocks_add(struct blocks *blocks, uint8_t key, uint64_t addr)
 {
-	uint32_t number, *head;
 	struct entry *entry;
+	uint32_t number;
 
-	/* With fewer heads the chains are longer: only the first one cannot be missed. */
-	for (int i = 0; i < HEADS_PER_BLOCK && blocks->head_count < HEADS_PER_BLOCK * (blocks->count + 1); i++) {
-		if (add_head(blocks) < 0)
-			break;
-	}
-	number = blocks->head_count ? take_entry(blocks) : 0;
+	/* With fewer buckets there are more in each: only the first one cannot be missed. */
+	if (blocks->bucket_count * BLOCKS_PER_BUCKET < blocks->count + 1)
+		(void)add_bucket(blocks);
+	number = blocks->bucket_count ? take_entry(blocks) : 0;
 	if (!number)
 		return NULL;
 	entry = entry_of(blocks, number);
-	head = head_of(blocks, hash_of(blocks, key, addr));
-	*entry = (struct entry) { .addr = addr, .key = key, .next = *head };
-	*head = number;
+	*entry = (struct entry) { .addr = addr, .key = key, .hash = hash_of(blocks, key, addr) };
+	bucket_put(bucket_of(blocks, entry->hash), number, entry);
 	blocks->count++;
 	return entry;
 }
 
-void blocks_remove(struct blocks *blocks, uint8_t key, uint64_t addr)
+void blocks_remove(struct blocks *blocks, struct entry *entry)
 {
-	uint32_t *link = link_of(blocks, key, addr);
-	uint32_t number = *link;
-
-	*link = entry_of(blocks, number)->next;
-	give_entry(blocks, number);
+	if (blocks->found == entry)
+		blocks->found = NULL;
+	give_entry(blocks, bucket_take(blocks, entry));
 	blocks->count--;
 }
 
-void blocks_move(struct blocks *blocks, uint8_t key, uint64_t addr, uint64_t new_addr)
+void blocks_move(struct blocks *blocks, struct entry *entry, uint64_t new_addr)
 {
-	uint32_t *link = link_of(blocks, key, addr);
-	uint32_t number = *link;
-	struct entry *entry = entry_of(blocks, number);
+	uint32_t number = bucket_take(blocks, entry);
 
-	*link = entry->next;
 	entry->addr = new_addr;
-	link = head_of(blocks, hash_of(blocks, key, new_addr));
-	entry->next = *link;
-	*link = number;
+	entry->hash = hash_of(blocks, entry->key, new_addr);
+	bucket_put(bucket_of(blocks, entry->hash), number, entry);
+}
+
+void blocks_expect_bucket(const struct blocks *blocks, uint8_t key, uint64_t addr)
+{
+	if (blocks->bucket_count)
+		__builtin_prefetch(bucket_of(blocks, hash_of(blocks, key, addr)), 1);
+}
+
+void blocks_expect_entry(const struct blocks *blocks, uint8_t key, uint64_t addr)
+{
+	const struct bucket *bucket;
+	uint32_t hash, slots;
+
+	if (!blocks->bucket_count)
+		return;
+	hash = hash_of(blocks, key, addr);
+	bucket = bucket_of(blocks, hash);
+	slots = slots_of(bucket, tag_of(hash));
+	if (slots)
+		__builtin_prefetch(entry_of(blocks, bucket->numbers[__builtin_ctz(slots)]), 1);
 }
 
 struct entry *blocks_next(const struct blocks *blocks, size_t *cursor)

@@ -7,8 +7,9 @@
 
 /*
  * The table of one process' blocks. Addresses are chosen by the program, which may be hostile: the hash has a random key of its own.
- * There is no moment at which everything is moved: the table grows by a head or two with each block (linear hashing), and entries stand
- * in slabs and never move, each in a cache line of its own. A slab that is empty is given back, but for one; heads stay until the end.
+ * There is no moment at which everything is moved: the table grows by one bucket with every few blocks (linear hashing), and entries stand
+ * in slabs and never move, each in a cache line of its own, as each bucket is. A block that is there costs two lines that are in no
+ * cache, one that is not costs one. A slab that is empty is given back, but for one; buckets stay until the end.
  */
 
 struct entry {
@@ -17,31 +18,35 @@ struct entry {
 	uint64_t id;
 	uint64_t alloc_ns;
 	uint32_t next;	 /* the table's own */
+	uint32_t hash;	 /* too */
 	uint32_t caller; /* 1 + index into by_caller; 0: no caller */
 	uint32_t cell;	 /* index into cells */
 	uint16_t context;
 	uint16_t place;
+	uint16_t pool;
 	uint8_t kind; /* enum vt_kind; ANY: no block */
 	uint8_t placement;
 	uint8_t flags;
 	uint8_t key; /* enum key */
 } __attribute__((aligned(64)));
-_Static_assert(sizeof(struct entry) == 64, "what a block costs, with 8 bytes for its heads");
+_Static_assert(sizeof(struct entry) == 64, "what a block costs, with 11 bytes of its bucket");
 
 struct slab;
+struct bucket;
 
 struct blocks {
 	uint64_t seed[2];
-	uint32_t **heads; /* segments of them */
+	struct bucket **buckets; /* segments of them */
 	size_t segment_count;
 	size_t segment_capacity;
-	size_t head_count;
+	size_t bucket_count;
 	struct slab *slabs;
 	size_t slab_count;
 	size_t slab_capacity;
-	size_t vacant;	    /* no slab below it was given back */
-	uint32_t roomy;	    /* 1 + index of a slab with an unused entry; 0: none */
-	size_t empty_count; /* of slabs */
+	size_t vacant;	     /* no slab below it was given back */
+	uint32_t roomy;	     /* 1 + index of a slab with an unused entry; 0: none */
+	size_t empty_count;  /* of slabs */
+	struct entry *found; /* the last one, which is often asked for again at once; NULL: none, or it is gone */
 	size_t count;
 };
 
@@ -49,13 +54,18 @@ void blocks_init(struct blocks *blocks);
 void blocks_fini(struct blocks *blocks); /* safe on a zeroed object */
 
 /* Valid until it is removed. NULL: there is none. */
-struct entry *blocks_find(const struct blocks *blocks, uint8_t key, uint64_t addr);
+struct entry *blocks_find(struct blocks *blocks, uint8_t key, uint64_t addr);
 /* There must be none. All but key and addr is 0: the caller sets kind, at once. NULL: out of memory. */
 struct entry *blocks_add(struct blocks *blocks, uint8_t key, uint64_t addr);
-/* There must be one. */
-void blocks_remove(struct blocks *blocks, uint8_t key, uint64_t addr);
-/* From addr, where there must be one, to where there is none. */
-void blocks_move(struct blocks *blocks, uint8_t key, uint64_t addr, uint64_t new_addr);
+void blocks_remove(struct blocks *blocks, struct entry *entry);
+void blocks_move(struct blocks *blocks, struct entry *entry, uint64_t new_addr); /* to where there is none */
+
+/*
+ * It will be asked for soon: what that will read is brought into the cache, first the bucket, and when that is there the entry. Nothing
+ * waits for it, and any key and addr will do.
+ */
+void blocks_expect_bucket(const struct blocks *blocks, uint8_t key, uint64_t addr);
+void blocks_expect_entry(const struct blocks *blocks, uint8_t key, uint64_t addr);
 
 /* Iterate: for (size_t i = 0; (entry = blocks_next(blocks, &i)); ). The entry may be removed meanwhile; none may be added. */
 struct entry *blocks_next(const struct blocks *blocks, size_t *cursor);

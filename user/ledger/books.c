@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "ledger/account.h"
+#include "probe/table.h"
 
 enum key key_of_kind(enum vt_kind kind)
 {
@@ -67,6 +68,7 @@ static struct block block_of(const struct process *process, const struct entry *
 		.placement = entry->placement,
 		.place = entry->place,
 		.context = entry->context,
+		.pool = entry->pool,
 		.flags = entry->flags,
 	};
 }
@@ -78,31 +80,29 @@ static void fill(struct entry *entry, const struct block *block)
 	entry->alloc_ns = block->alloc_ns;
 	entry->context = block->context;
 	entry->place = block->place;
+	entry->pool = block->pool;
 	entry->kind = (uint8_t)block->kind;
 	entry->placement = (uint8_t)block->placement;
 	entry->flags = block->flags;
 }
 
+static void tally(struct tally *tally, uint64_t bytes, int sign)
+{
+	tally->bytes += sign > 0 ? bytes : -bytes;
+	tally->count += sign > 0 ? 1 : -(uint64_t)1;
+}
+
 /* Sums of which there is only what is live. sign: 1 or -1. */
 static void tally_block(struct process *process, const struct block *block, int sign)
 {
-	struct tally *tallies[] = { NULL, NULL };
-	uint64_t bytes[] = { block_bytes(block), block->size };
-
 	if (block->flags & BLOCK_BORROWED) {
-		tallies[0] = &process->borrowed;
-	} else {
-		if (block->flags & BLOCK_COMPUTED)
-			tallies[0] = &process->computed;
-		if (block->flags & BLOCK_VIRTUAL)
-			tallies[1] = &process->virtual;
+		tally(&process->borrowed, block_bytes(block), sign);
+		return;
 	}
-	for (int i = 0; i < 2; i++) {
-		if (!tallies[i])
-			continue;
-		tallies[i]->bytes += sign > 0 ? bytes[i] : -bytes[i];
-		tallies[i]->count += sign > 0 ? 1 : -(uint64_t)1;
-	}
+	if (block->flags & BLOCK_COMPUTED)
+		tally(&process->computed, block_bytes(block), sign);
+	if (block->flags & BLOCK_VIRTUAL)
+		tally(&process->virtual, block->size, sign);
 }
 
 /* A block that goes keeps its mark upon the totals: peaks and what was allocated are too low for good. */
@@ -130,12 +130,7 @@ static void leave_cell(struct process *process, uint32_t cell)
 
 static void count_in(struct process *process, const struct block *block, const struct entry *entry)
 {
-	struct counted counted = sums_of(process, block, entry->caller, entry->cell);
-
-	for (int i = 0; i < SUMS_COUNT; i++) {
-		if (counted.slices[i])
-			slice_add(counted.slices[i], block_bytes(block));
-	}
+	sums_enter(process, block, entry->caller, entry->cell);
 	tally_block(process, block, 1);
 	process->unsized += is_unsized(block);
 	see_cell(process, block, entry->cell);
@@ -143,15 +138,7 @@ static void count_in(struct process *process, const struct block *block, const s
 
 static void count_out(struct process *process, const struct block *block, const struct entry *entry, bool held)
 {
-	struct counted counted = sums_of(process, block, entry->caller, entry->cell);
-
-	for (int i = 0; i < SUMS_COUNT; i++) {
-		if (!counted.slices[i])
-			continue;
-		if (held)
-			slice_hold(counted.slices[i], block_bytes(block));
-		slice_sub(counted.slices[i], block_bytes(block));
-	}
+	sums_leave(process, block, entry->caller, entry->cell, held);
 	tally_block(process, block, -1);
 	leave_cell(process, entry->cell);
 }
@@ -188,7 +175,7 @@ int books_put(struct process *process, enum key key, const struct block *put)
 
 static struct entry *find(const struct process *process, enum key key, uint64_t addr)
 {
-	const struct books *books = own_of(process)->books;
+	struct books *books = own_of(process)->books;
 
 	return books ? blocks_find(&books->blocks, (uint8_t)key, addr) : NULL;
 }
@@ -202,16 +189,16 @@ bool books_get(const struct process *process, enum key key, uint64_t addr, struc
 	return entry;
 }
 
-static void take(struct process *process, const struct entry *entry, bool held, struct block *ret_block)
+static void take(struct process *process, struct entry *entry, bool held, struct block *ret_block)
 {
 	*ret_block = block_of(process, entry);
 	count_out(process, ret_block, entry, held);
-	blocks_remove(&own_of(process)->books->blocks, entry->key, entry->addr);
+	blocks_remove(&own_of(process)->books->blocks, entry);
 }
 
 bool books_take(struct process *process, enum key key, uint64_t addr, struct block *ret_block)
 {
-	const struct entry *entry = find(process, key, addr);
+	struct entry *entry = find(process, key, addr);
 
 	if (entry)
 		take(process, entry, false, ret_block);
@@ -220,7 +207,7 @@ bool books_take(struct process *process, enum key key, uint64_t addr, struct blo
 
 bool books_take_held(struct process *process, enum key key, uint64_t addr, struct block *ret_block)
 {
-	const struct entry *entry = find(process, key, addr);
+	struct entry *entry = find(process, key, addr);
 
 	if (entry)
 		take(process, entry, true, ret_block);
@@ -231,7 +218,6 @@ int books_change(struct process *process, enum key key, const struct block *chan
 {
 	struct block known = at_known_place(process, changed), *block = &known;
 	struct entry *entry = find(process, key, block->addr);
-	struct counted old_sums, sums;
 	struct block old;
 	uint32_t old_cell, cell;
 
@@ -241,18 +227,7 @@ int books_change(struct process *process, enum key key, const struct block *chan
 		return -ENOMEM;
 	old = block_of(process, entry);
 	old_cell = entry->cell;
-	old_sums = sums_of(process, &old, entry->caller, old_cell);
-	sums = sums_of(process, block, entry->caller, cell);
-	for (int i = 0; i < SUMS_COUNT; i++) {
-		if (sums.slices[i] && sums.slices[i] == old_sums.slices[i]) {
-			slice_resize(sums.slices[i], block_bytes(&old), block_bytes(block));
-			continue;
-		}
-		if (old_sums.slices[i])
-			slice_sub(old_sums.slices[i], block_bytes(&old));
-		if (sums.slices[i])
-			slice_add(sums.slices[i], block_bytes(block));
-	}
+	sums_change(process, &old, old_cell, block, cell, entry->caller);
 	tally_block(process, &old, -1);
 	tally_block(process, block, 1);
 	process->unsized += is_unsized(block);
@@ -266,8 +241,25 @@ int books_change(struct process *process, enum key key, const struct block *chan
 
 void books_move(struct process *process, enum key key, uint64_t addr, uint64_t new_addr)
 {
-	if (find(process, key, addr))
-		blocks_move(&own_of(process)->books->blocks, (uint8_t)key, addr, new_addr);
+	struct entry *entry = find(process, key, addr);
+
+	if (entry)
+		blocks_move(&own_of(process)->books->blocks, entry, new_addr);
+}
+
+void books_expect(const struct process *process, const struct upcoming *upcoming, enum ledger_distance distance)
+{
+	const struct books *books = own_of(process)->books;
+	const struct probe_row *row = probe_row(upcoming->row);
+	enum key key = key_of_kind(row->kind);
+	uint64_t addr = row->op == VT_OP_MAP ? upcoming->a : upcoming->addr;
+
+	if (!books)
+		return;
+	if (distance == LEDGER_FAR)
+		blocks_expect_bucket(&books->blocks, (uint8_t)key, addr);
+	else
+		blocks_expect_entry(&books->blocks, (uint8_t)key, addr);
 }
 
 static int by_id(const void *left, const void *right)
@@ -312,7 +304,7 @@ int books_pick(const struct process *process, pick_fn *pick, void *ctx, struct p
 /* A million of them go at once: by less than a whole block each. */
 struct numbered {
 	uint64_t id;
-	const struct entry *entry;
+	struct entry *entry;
 };
 
 static int by_number(const void *left, const void *right)
@@ -322,7 +314,7 @@ static int by_number(const void *left, const void *right)
 	return (a->id > b->id) - (a->id < b->id);
 }
 
-static void drain_one(struct process *process, const struct entry *entry, drained_fn *fn, void *ctx)
+static void drain_one(struct process *process, struct entry *entry, drained_fn *fn, void *ctx)
 {
 	struct block block;
 

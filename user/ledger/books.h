@@ -57,6 +57,8 @@ bool books_take(struct process *process, enum key key, uint64_t addr,
 bool books_take_held(struct process *process, enum key key, uint64_t addr, struct block *ret_block);
 /* What has changed of placement, place, size, flags goes from the old sums to the new ones. 0 or -ENOMEM: unchanged. */
 int books_change(struct process *process, enum key key, const struct block *block);
+/* As ledger_expect(). */
+void books_expect(const struct process *process, const struct upcoming *upcoming, enum ledger_distance distance);
 /* The block stands at another addr from now on, at which there is none; no sum changes. */
 void books_move(struct process *process, enum key key, uint64_t addr, uint64_t new_addr);
 /* The blocks that `pick` wants (NULL: all), by id, oldest first. *ret_blocks: the caller frees it. 0 or -ENOMEM. */
@@ -134,9 +136,9 @@ void stream_context_ended(struct process *process, uint64_t context); /* its str
 /* A free that a stream in capture makes of a graph's address, or a node: no memory moves. True: it was one, and is done with. */
 bool stream_free(const struct call *call);
 
-/* A block from a pool that the call named is in the books: the pool holds more. */
-void stream_entered(const struct call *call, const struct block *block);
-/* A block has left the books: its pool holds less. */
+/* A block is in the books: the pool that its call named holds more. */
+void stream_entered(struct process *process, const struct block *block);
+/* It has left them: its pool holds less. */
 void stream_left(struct process *process, const struct block *block);
 
 void managed_apply(const struct call *call);	/* managed.c: ADVISE, PREFETCH */

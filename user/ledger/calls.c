@@ -119,19 +119,23 @@ void ledger_tell_gone(struct ledger *ledger, const struct process *process, cons
 	ledger_tell(ledger, &notice);
 }
 
+static void tell_uncovered(const struct call *call)
+{
+	struct notice notice = call_notice(call, NOTICE_UNCOVERED);
+
+	ledger_tell(call->ledger, &notice);
+}
+
 /* A runtime call that reached no driver call which we probe: the driver's books may hold more than ours. */
 static void check_covered(const struct call *call)
 {
-	struct notice notice;
-
 	if (!call->ledger->settings.driver_probed || call->row->layer != VT_LAYER_RUNTIME ||
 	    call->event->row != call->event->outer_row || !call->event->addr)
 		return;
 	if (call->row->op == VT_OP_ALLOC && !call->event->size)
 		return;
 	call->process->uncovered++;
-	notice = call_notice(call, NOTICE_UNCOVERED);
-	ledger_tell(call->ledger, &notice);
+	tell_uncovered(call);
 }
 
 /* The block is in no sum any more and its memory is given back, or held on by others. */
@@ -141,18 +145,16 @@ static void left(const struct call *call, const struct block *block)
 	share_freed(call->ledger, call->process, call->event, block);
 }
 
-/* The address of a live block was handed out again: the block is gone, only its free has not been told yet. */
-static void supersede(const struct call *call, enum key key, uint64_t addr)
+/* A block is gone, only its free has not been told yet. */
+static void settle(const struct call *call, enum key key, const struct block *gone)
 {
-	struct settling settling = { .until_ns = call->event->time_ns, .key = key };
+	struct settling settling = { .block = *gone, .until_ns = call->event->time_ns, .key = key };
 	struct settlings *settlings = books_settlings(call->process);
 	/* The free that is missing is one of the events that were counted as lost: not to be counted again. */
 	bool is_lossy = call->process->lost || call->ledger->lost_global;
 	struct block oldest;
 
-	if (!books_take(call->process, key, addr, &settling.block))
-		return;
-	left(call, &settling.block);
+	left(call, gone);
 	if (settlings && settlings->count >= (is_lossy ? SETTLING_LOSSY_MAX : SETTLING_MAX) &&
 	    settlings_take_oldest(settlings, &oldest)) {
 		ledger_tell_gone(call->ledger, call->process, call->event, &oldest, FREE_CALL);
@@ -165,11 +167,27 @@ static void supersede(const struct call *call, enum key key, uint64_t addr)
 	}
 }
 
+/* The address of a live block was handed out again. */
+static void supersede(const struct call *call, enum key key, uint64_t addr)
+{
+	struct block gone;
+
+	if (books_take(call->process, key, addr, &gone))
+		settle(call, key, &gone);
+}
+
+static void tell_alloc(const struct call *call, const struct block *block)
+{
+	struct notice notice = call_notice(call, NOTICE_ALLOC);
+
+	add_block(call->ledger, call->process, &notice, block);
+	ledger_tell(call->ledger, &notice);
+}
+
 bool call_alloc(const struct call *call, enum key key, struct block *block)
 {
 	struct ledger *ledger = call->ledger;
 	bool is_block = block->addr && (block->size || block->kind == VT_KIND_ARRAY || block->kind == VT_KIND_IMPORTED);
-	struct notice notice;
 
 	block->id = ++ledger->last_id;
 	/* cuMemAllocAsync of 0 bytes succeeds and leaves the address unwritten: what was read there is not an answer. */
@@ -182,9 +200,7 @@ bool call_alloc(const struct call *call, enum key key, struct block *block)
 			return false;
 		}
 	}
-	notice = call_notice(call, NOTICE_ALLOC);
-	add_block(ledger, call->process, &notice, block);
-	ledger_tell(ledger, &notice);
+	tell_alloc(call, block);
 	check_covered(call);
 	return is_block;
 }
@@ -235,7 +251,7 @@ static void apply_alloc(const struct call *call)
 		if (block.kind == VT_KIND_POOL)
 			block.context = 0; /* the pool is the device's, and outlives contexts */
 		if (call_alloc(call, KEY_ADDRESS, &block))
-			stream_entered(call, &block);
+			stream_entered(call->process, &block);
 		return;
 	case VT_KIND_GRAPH:
 		block.flags = BLOCK_VIRTUAL;

@@ -108,6 +108,14 @@ void ledger_apply(struct ledger *ledger, const struct event *event, const struct
 	}
 }
 
+void ledger_expect(struct ledger *ledger, const struct upcoming *upcoming, enum ledger_distance distance)
+{
+	const struct process *process = processes_find(&ledger->processes, upcoming->tgid);
+
+	if (process)
+		books_expect(process, upcoming, distance);
+}
+
 int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, uint64_t start_ns, const char *comm,
 		       uint64_t time_ns)
 {

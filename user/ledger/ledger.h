@@ -38,6 +38,16 @@ void ledger_free(struct ledger *ledger);
 /* caller: NULL for events that are no calls. */
 void ledger_apply(struct ledger *ledger, const struct event *event, const struct caller *caller);
 
+/*
+ * Where a million blocks are alive, nearly all of what an event costs is waiting for memory. Whoever knows what comes says it twice: some
+ * events earlier, and again shortly before. It changes nothing, and need not be true.
+ */
+enum ledger_distance {
+	LEDGER_FAR,
+	LEDGER_NEAR,
+};
+void ledger_expect(struct ledger *ledger, const struct upcoming *upcoming, enum ledger_distance distance);
+
 /* The process was running before the probes were there. Creates it if need be (name and start as /proc says); tells nothing. 0 or -ENOMEM. */
 int ledger_attach_late(struct ledger *ledger, uint32_t tgid, uint32_t ns_tgid, uint64_t start_ns, const char *comm,
 		       uint64_t time_ns);
@@ -80,7 +90,9 @@ struct block {
 	enum placement placement;
 	uint16_t place;	  /* index into process->places */
 	uint16_t context; /* the ledger's own number of the context that it goes with; 0: none */
-	uint8_t flags;	  /* enum block_flag */
+	uint16_t
+		pool; /* 1 + index into process->pools of the pool that it was taken from; 0: none, or the call named none */
+	uint8_t flags; /* enum block_flag */
 };
 uint64_t block_bytes(const struct block *block); /* what it counts: 0 if virtual, else size */
 typedef void block_fn(void *ctx, const struct block *block);

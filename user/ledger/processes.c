@@ -39,13 +39,20 @@ void processes_fini(struct processes *processes)
 	*processes = (struct processes) { 0 };
 }
 
-struct process *processes_find(const struct processes *processes, uint32_t tgid)
+struct process *processes_find(struct processes *processes, uint32_t tgid)
 {
-	return map_get(&processes->live, tgid);
+	struct process *process = processes->last;
+
+	if (process && process->tgid == tgid)
+		return process;
+	process = map_get(&processes->live, tgid);
+	if (process)
+		processes->last = process;
+	return process;
 }
 
 /* Linear where it has ended: asked for losses only. */
-struct process *processes_find_any(const struct processes *processes, uint32_t tgid)
+struct process *processes_find_any(struct processes *processes, uint32_t tgid)
 {
 	struct process *process = processes_find(processes, tgid);
 
@@ -131,6 +138,7 @@ static void drop_oldest_ended(struct processes *processes)
 void processes_end(struct processes *processes, struct process *process)
 {
 	map_del(&processes->live, process->tgid);
+	processes->last = NULL;
 	processes->ended++;
 	if (!process->has_cuda && !process->attached_late && !process->lost) {
 		drop(processes, index_of(processes, process));

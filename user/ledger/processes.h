@@ -8,6 +8,7 @@
 /* What is needed to find and keep processes. */
 struct processes {
 	struct map live;	/* tgid -> struct process that has not ended */
+	struct process *last;	/* of these, found last; NULL: none */
 	struct process **items; /* in order of appearance */
 	size_t count;
 	size_t capacity;
@@ -19,8 +20,8 @@ struct processes {
 #define PROCESSES_ENDED_MAX (1 << 16) /* kept for the summary */
 
 void processes_fini(struct processes *processes);
-struct process *processes_find(const struct processes *processes, uint32_t tgid);     /* a live one, or NULL */
-struct process *processes_find_any(const struct processes *processes, uint32_t tgid); /* else the last that ended */
+struct process *processes_find(struct processes *processes, uint32_t tgid);	/* a live one, or NULL */
+struct process *processes_find_any(struct processes *processes, uint32_t tgid); /* else the last that ended */
 /* With places[0]. NULL: out of memory. */
 struct process *processes_add(struct processes *processes, uint32_t tgid, uint64_t now_ns);
 /*

@@ -4,7 +4,6 @@
 
 #include "base/map.h"
 #include "ledger/books.h"
-#include "ledger/index.h"
 #include "probe/table.h"
 
 /* Pools, streams and what is captured into graphs. */
@@ -16,10 +15,9 @@
 #define WRONG_THREAD 908 /* CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD: the capture goes on */
 
 struct streams {
-	struct map contexts;  /* stream -> its context, as a pointer */
-	struct map captures;  /* capture_key() -> the context that was current, as a pointer; none: NO_CONTEXT */
-	struct map pools;     /* handle -> 1 + index into process->pools */
-	struct index of_pool; /* address of a block -> 1 + index into process->pools */
+	struct map contexts; /* stream -> its context, as a pointer */
+	struct map captures; /* capture_key() -> the context that was current, as a pointer; none: NO_CONTEXT */
+	struct map pools;    /* handle -> 1 + index into process->pools */
 };
 
 static struct streams *streams_find(const struct process *process)
@@ -39,7 +37,6 @@ static struct streams *streams_make(struct process *process)
 	map_init(&own->streams->contexts);
 	map_init(&own->streams->captures);
 	map_init(&own->streams->pools);
-	index_init(&own->streams->of_pool);
 	return own->streams;
 }
 
@@ -54,7 +51,6 @@ void streams_fini(struct process *process)
 	map_fini(&streams->contexts);
 	map_fini(&streams->captures);
 	map_fini(&streams->pools);
-	index_fini(&streams->of_pool);
 	free(streams);
 	own_of(process)->streams = NULL;
 }
@@ -376,33 +372,20 @@ void stream_apply(const struct call *call)
 	}
 }
 
-/* Without memory for it only the pool's own figure is less. */
-void stream_entered(const struct call *call, const struct block *block)
+void stream_entered(struct process *process, const struct block *block)
 {
-	struct streams *streams = streams_find(call->process);
-	struct pool *pool = call->event->b ? pool_find(call->process, call->event->b) : NULL;
-	size_t index;
-
-	if (!pool || block->kind != VT_KIND_POOL)
+	if (!block->pool)
 		return;
-	index = (size_t)(pool - call->process->pools);
-	if (index_put(&streams->of_pool, block->addr, (void *)(uintptr_t)(index + 1)))
-		return;
-	pool->live.bytes += block->size;
-	pool->live.count++;
+	process->pools[block->pool - 1].live.bytes += block->size;
+	process->pools[block->pool - 1].live.count++;
 }
 
 void stream_left(struct process *process, const struct block *block)
 {
-	struct streams *streams = streams_find(process);
-	size_t found = 0;
-
-	if (streams && block->kind == VT_KIND_POOL)
-		found = (uintptr_t)index_del(&streams->of_pool, block->addr);
-	if (!found)
+	if (!block->pool)
 		return;
-	process->pools[found - 1].live.bytes -= block->size;
-	process->pools[found - 1].live.count--;
+	process->pools[block->pool - 1].live.bytes -= block->size;
+	process->pools[block->pool - 1].live.count--;
 }
 
 /* The device that a stream-ordered allocation takes from: that of its pool, else of its stream's context. */
@@ -414,6 +397,7 @@ static void place_block(const struct call *call, const struct streams *streams, 
 	if (pool) {
 		block->placement = (enum placement)pool->placement;
 		block->place = pool->place;
+		block->pool = (uint16_t)(pool - call->process->pools + 1);
 		return;
 	}
 	if (call->event->a > PER_THREAD_STREAM)
@@ -432,6 +416,7 @@ void stream_place(const struct call *call, struct block *block)
 	if (is_capturing(call, call->event->a)) {
 		block->kind = VT_KIND_GRAPH;
 		block->flags |= BLOCK_VIRTUAL;
+		block->pool = 0;
 	} else if (streams->captures.count && block->addr && block->size) {
 		block->flags |= BLOCK_MAYBE_CAPTURED;
 		call->process->maybe_captured++;
@@ -444,6 +429,7 @@ static void turn_into_graph(const struct call *call, struct block *block)
 	const struct block was = *block;
 
 	block->kind = VT_KIND_GRAPH;
+	block->pool = 0;
 	block->context = context_number(call, call->event->context);
 	block->flags = (uint8_t)((block->flags & ~BLOCK_MAYBE_CAPTURED) | BLOCK_VIRTUAL);
 	if (books_change(call->process, KEY_ADDRESS, block) < 0) {

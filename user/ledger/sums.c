@@ -88,14 +88,11 @@ static int grow_callers(struct process *process, struct sums *sums)
 	return 0;
 }
 
-int sums_caller(struct process *process, struct sums *sums, const struct caller *caller, uint32_t *ret_caller)
+static int find_caller(struct process *process, struct sums *sums, const struct caller *caller, uint32_t *ret_caller)
 {
 	uint64_t key, index;
 	uint16_t library;
 
-	*ret_caller = 0;
-	if (!caller)
-		return 0;
 	index = (uintptr_t)map_get(&sums->callers, (uint64_t)caller->id + 1);
 	if (!index && process->caller_count >= SUMS_CALLERS_MAX) {
 		caller = &other_caller;
@@ -113,6 +110,24 @@ int sums_caller(struct process *process, struct sums *sums, const struct caller 
 		process->by_caller[process->caller_count++] = (struct caller_slice) { .caller = caller };
 	}
 	*ret_caller = (uint32_t)index;
+	return 0;
+}
+
+int sums_caller(struct process *process, struct sums *sums, const struct caller *caller, uint32_t *ret_caller)
+{
+	struct sums_recent *recent;
+
+	*ret_caller = 0;
+	if (!caller)
+		return 0;
+	recent = &sums->recent[caller->id % SUMS_RECENT];
+	if (!recent->caller || recent->caller_id != caller->id) {
+		if (find_caller(process, sums, caller, ret_caller) < 0)
+			return -ENOMEM;
+		recent->caller = *ret_caller;
+		recent->caller_id = caller->id;
+	}
+	*ret_caller = recent->caller;
 	return 0;
 }
 
@@ -135,17 +150,12 @@ static int grow_cells(struct process *process, struct sums *sums)
 	return 0;
 }
 
-int sums_cell(struct process *process, struct sums *sums, const struct block *block, uint32_t caller,
-	      uint32_t *ret_cell)
+/* *ret_cell: 1 + index into cells. */
+static int find_cell(struct process *process, struct sums *sums, const struct block *block, uint16_t library,
+		     uint32_t *ret_cell)
 {
-	uint16_t library = LIBRARY_UNKNOWN;
-	uint64_t key, index;
+	uint64_t key = key_of_cell(block, library), index;
 
-	if (caller)
-		library = sums->library_of[caller - 1];
-	else if (find_library(sums, NULL, &library) < 0)
-		return -ENOMEM;
-	key = key_of_cell(block, library);
 	index = (uintptr_t)map_get(&sums->cells, key);
 	if (!index && process->cell_count >= SUMS_CELLS_MAX) {
 		library = LIBRARY_OTHER;
@@ -166,23 +176,57 @@ int sums_cell(struct process *process, struct sums *sums, const struct block *bl
 			.borrowed = block->flags & BLOCK_BORROWED,
 		};
 	}
-	*ret_cell = (uint32_t)(index - 1);
+	*ret_cell = (uint32_t)index;
 	return 0;
 }
 
-struct counted sums_of(struct process *process, const struct block *block, uint32_t caller, uint32_t cell)
+int sums_cell(struct process *process, struct sums *sums, const struct block *block, uint32_t caller,
+	      uint32_t *ret_cell)
+{
+	struct sums_recent *recent = &sums->recent[caller % SUMS_RECENT];
+	uint16_t library = LIBRARY_UNKNOWN;
+	uint64_t key;
+
+	if (caller)
+		library = sums->library_of[caller - 1];
+	else if (find_library(sums, NULL, &library) < 0)
+		return -ENOMEM;
+	key = key_of_cell(block, library);
+	if (!recent->cell || recent->cell_key != key) {
+		if (find_cell(process, sums, block, library, &recent->cell) < 0)
+			return -ENOMEM;
+		recent->cell_key = key;
+	}
+	*ret_cell = recent->cell - 1;
+	return 0;
+}
+
+/* The slices that a block counts in; NULL: in none of that sort. */
+enum {
+	SUM_TOTAL,
+	SUM_KIND,
+	SUM_CALLER,
+	SUM_CELL,
+	SUM_PLACE,
+	SUM_COUNT
+};
+struct counted {
+	struct slice *slices[SUM_COUNT];
+};
+
+static struct counted counted_in(struct process *process, const struct block *block, uint32_t caller, uint32_t cell)
 {
 	struct counted counted = { 0 };
 
-	counted.slices[SUMS_CELL] = &process->cells[cell].slice;
+	counted.slices[SUM_CELL] = &process->cells[cell].slice;
 	if (block->flags & BLOCK_BORROWED)
 		return counted;
-	counted.slices[SUMS_TOTAL] = &process->total;
-	counted.slices[SUMS_KIND] = &process->by_kind[block->kind];
+	counted.slices[SUM_TOTAL] = &process->total;
+	counted.slices[SUM_KIND] = &process->by_kind[block->kind];
 	if (caller)
-		counted.slices[SUMS_CALLER] = &process->by_caller[caller - 1].slice;
+		counted.slices[SUM_CALLER] = &process->by_caller[caller - 1].slice;
 	if (block->placement == PLACEMENT_VRAM)
-		counted.slices[SUMS_PLACE] = &process->places[block->place].vram;
+		counted.slices[SUM_PLACE] = &process->places[block->place].vram;
 	return counted;
 }
 
@@ -199,7 +243,13 @@ static void see_peak(struct slice *slice)
 		slice->peak_bytes = slice->live.bytes;
 }
 
-void slice_add(struct slice *slice, uint64_t bytes)
+void slice_request(struct slice *slice, uint64_t bytes)
+{
+	add_allocated(slice, bytes);
+	slice->allocated.count++;
+}
+
+static void slice_add(struct slice *slice, uint64_t bytes)
 {
 	slice->live.bytes += bytes;
 	slice->live.count++;
@@ -207,13 +257,13 @@ void slice_add(struct slice *slice, uint64_t bytes)
 	see_peak(slice);
 }
 
-void slice_sub(struct slice *slice, uint64_t bytes)
+static void slice_sub(struct slice *slice, uint64_t bytes)
 {
 	slice->live.bytes -= bytes;
 	slice->live.count--;
 }
 
-void slice_resize(struct slice *slice, uint64_t old_bytes, uint64_t bytes)
+static void slice_resize(struct slice *slice, uint64_t old_bytes, uint64_t bytes)
 {
 	slice->live.bytes += bytes - old_bytes;
 	if (bytes > old_bytes)
@@ -221,14 +271,51 @@ void slice_resize(struct slice *slice, uint64_t old_bytes, uint64_t bytes)
 	see_peak(slice);
 }
 
-void slice_hold(struct slice *slice, uint64_t bytes)
+static void slice_hold(struct slice *slice, uint64_t bytes)
 {
 	slice->at_exit.bytes += bytes;
 	slice->at_exit.count++;
 }
 
-void slice_request(struct slice *slice, uint64_t bytes)
+void sums_enter(struct process *process, const struct block *block, uint32_t caller, uint32_t cell)
 {
-	add_allocated(slice, bytes);
-	slice->allocated.count++;
+	struct counted counted = counted_in(process, block, caller, cell);
+	uint64_t bytes = block_bytes(block);
+
+	for (int i = 0; i < SUM_COUNT; i++) {
+		if (counted.slices[i])
+			slice_add(counted.slices[i], bytes);
+	}
+}
+
+void sums_leave(struct process *process, const struct block *block, uint32_t caller, uint32_t cell, bool held)
+{
+	struct counted counted = counted_in(process, block, caller, cell);
+	uint64_t bytes = block_bytes(block);
+
+	for (int i = 0; i < SUM_COUNT; i++) {
+		if (!counted.slices[i])
+			continue;
+		if (held)
+			slice_hold(counted.slices[i], bytes);
+		slice_sub(counted.slices[i], bytes);
+	}
+}
+
+void sums_change(struct process *process, const struct block *old, uint32_t old_cell, const struct block *block,
+		 uint32_t cell, uint32_t caller)
+{
+	struct counted old_sums = counted_in(process, old, caller, old_cell);
+	struct counted sums = counted_in(process, block, caller, cell);
+
+	for (int i = 0; i < SUM_COUNT; i++) {
+		if (sums.slices[i] && sums.slices[i] == old_sums.slices[i]) {
+			slice_resize(sums.slices[i], block_bytes(old), block_bytes(block));
+			continue;
+		}
+		if (old_sums.slices[i])
+			slice_sub(old_sums.slices[i], block_bytes(old));
+		if (sums.slices[i])
+			slice_add(sums.slices[i], block_bytes(block));
+	}
 }

@@ -2,6 +2,8 @@
 #ifndef LEDGER_SUMS_H
 #define LEDGER_SUMS_H
 
+#include <stdbool.h>
+
 #include "base/map.h"
 #include "ledger/ledger.h"
 
@@ -11,6 +13,15 @@
 #define SUMS_CELLS_MAX 65536   /* cells; from then on new ones are of the library "(other)": places, kinds stay apart */
 #define SUMS_LIBRARIES_MAX 1024u /* names of libraries */
 
+/* Looked up for each block: whoever calls is one of a few, and mostly wants what it wanted before. Nothing of it is ever forgotten. */
+struct sums_recent {
+	uint32_t caller_id;
+	uint32_t caller; /* 1 + index into by_caller; 0: nothing stands here */
+	uint64_t cell_key;
+	uint32_t cell; /* 1 + index into cells; 0: nothing stands here */
+};
+#define SUMS_RECENT 16 /* one for some callers each: a power of two */
+
 struct sums {
 	struct map callers; /* caller id + 1 -> 1 + index into by_caller, as a pointer */
 	size_t caller_capacity;
@@ -19,6 +30,7 @@ struct sums {
 	size_t library_count;
 	struct map cells; /* what tells a cell from others -> 1 + index into cells, as a pointer */
 	size_t cell_capacity;
+	struct sums_recent recent[SUMS_RECENT];
 };
 
 void sums_init(struct sums *sums);
@@ -30,24 +42,12 @@ int sums_caller(struct process *process, struct sums *sums, const struct caller 
 int sums_cell(struct process *process, struct sums *sums, const struct block *block, uint32_t caller,
 	      uint32_t *ret_cell);
 
-/* The slices that a block counts in; NULL: in none of that sort. Valid until another one is made. */
-enum {
-	SUMS_TOTAL,
-	SUMS_KIND,
-	SUMS_CALLER,
-	SUMS_CELL,
-	SUMS_PLACE,
-	SUMS_COUNT
-};
-struct counted {
-	struct slice *slices[SUMS_COUNT];
-};
-struct counted sums_of(struct process *process, const struct block *block, uint32_t caller, uint32_t cell);
-
-void slice_add(struct slice *slice, uint64_t bytes);
-void slice_sub(struct slice *slice, uint64_t bytes);
-void slice_resize(struct slice *slice, uint64_t old_bytes, uint64_t bytes); /* of one that is in it */
-void slice_hold(struct slice *slice, uint64_t bytes);			    /* into at_exit */
-void slice_request(struct slice *slice, uint64_t bytes);		    /* into allocated, and nothing else */
+/* A block enters all sums that it counts in: total, kind, caller, cell, place. Of all these it leaves again, when `held` into at_exit. */
+void sums_enter(struct process *process, const struct block *block, uint32_t caller, uint32_t cell);
+void sums_leave(struct process *process, const struct block *block, uint32_t caller, uint32_t cell, bool held);
+/* The block, which was in old_cell as `old`, is in `cell` as `block`. */
+void sums_change(struct process *process, const struct block *old, uint32_t old_cell, const struct block *block,
+		 uint32_t cell, uint32_t caller);
+void slice_request(struct slice *slice, uint64_t bytes); /* into allocated, and nothing else */
 
 #endif
