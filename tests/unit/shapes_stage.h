@@ -26,7 +26,7 @@ static void *shapes_handles[2];	 /* in the child */
 static inline bool shapes_make_one(enum vt_layer layer)
 {
 	char *path = shapes_paths[layer - 1];
-	char source[80];
+	char source[sizeof(shapes_paths) + 2];
 	const struct probe_row *row;
 	int status = -1;
 	FILE *file;

@@ -84,6 +84,60 @@ static void no_ring_is_an_error(void **state)
 	source_free(NULL);
 }
 
+#define LOOKED_AT 6
+
+/* By the number of the record, from 1: as it was seen at each distance, and as it came (0). */
+static struct {
+	char bytes[VT_RECORD_BYTES_MAX];
+	size_t length;
+} looks[LOOKED_AT + SOURCE_AHEAD + 1][SOURCE_AHEAD + 1];
+static size_t taken;
+
+static void look(void *ctx, const void *data, size_t length, int distance)
+{
+	(void)ctx;
+	assert_in_range(distance, 1, SOURCE_AHEAD);
+	assert_in_range(length, 1, VT_RECORD_BYTES_MAX);
+	memcpy(looks[taken + 1 + (size_t)distance][distance].bytes, data,
+	       length); /* the one at hand is number taken + 1 */
+	looks[taken + 1 + (size_t)distance][distance].length = length;
+}
+
+static void take_looked_at(void *ctx, const void *data, size_t length)
+{
+	(void)ctx;
+	assert_true(taken < LOOKED_AT);
+	taken++;
+	looks[taken][0].length = length;
+	memcpy(looks[taken][0].bytes, data, length);
+}
+
+static void what_comes_is_seen_before(void **state)
+{
+	struct user user = user_start(library_path);
+	struct fixture *fixture = start(true);
+	struct source *source;
+	struct diag diag = { "" };
+
+	(void)state;
+	assert_int_equal(attach_add_process(fixture->attach, (uint32_t)user.pid), 0);
+	assert_int_equal(source_open_ring(attach_ring_fd(fixture->attach), take_looked_at, NULL, &source, &diag), 0);
+	source_look_ahead(source, look);
+	for (int i = 0; i < LOOKED_AT - 1; i++) /* one more tells of the process */
+		user_call(&user, 'a', 64 << i, 0);
+	assert_int_equal(source_drain(source, 0), LOOKED_AT);
+	for (size_t number = 1; number <= LOOKED_AT; number++) {
+		for (size_t distance = 1; distance <= SOURCE_AHEAD && distance < number; distance++) {
+			assert_int_equal(looks[number][distance].length, looks[number][0].length);
+			assert_memory_equal(looks[number][distance].bytes, looks[number][0].bytes,
+					    looks[number][0].length);
+		}
+	}
+	source_free(source);
+	user_end(&user);
+	end(fixture);
+}
+
 static void expect_call(const struct event *event, const struct user *user, enum event_kind kind, enum vt_probe row)
 {
 	assert_int_equal(event->kind, kind);
@@ -270,6 +324,7 @@ int main(void)
 		cmocka_unit_test(a_ring_of_no_size_is_an_error),
 		cmocka_unit_test(no_ring_is_an_error),
 		cmocka_unit_test(calls_come_out_as_events),
+		cmocka_unit_test(what_comes_is_seen_before),
 		cmocka_unit_test(an_unreadable_result_is_counted),
 		cmocka_unit_test(what_does_not_fit_is_counted),
 		cmocka_unit_test(everyone_but_the_tracer),

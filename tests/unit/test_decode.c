@@ -440,6 +440,29 @@ static void test_other_calls(void **state)
 	assert_int_equal(events[1].kind, EVENT_FAILED);
 }
 
+/* Before it is decoded: what a call is about, and nothing of what is none, or of another version. */
+static void test_peek(void **state)
+{
+	union any call = make_call(VT_PROBE_cuMemMap, VT_PROBE_cuMemMap, 2), process = make_process(VT_RECORD_EXIT);
+	struct upcoming upcoming = { 0 };
+
+	(void)state;
+	call.call.a = 7;
+	assert_true(decode_peek(&call, call.header.length, &upcoming));
+	assert_int_equal(upcoming.tgid, 100);
+	assert_int_equal(upcoming.row, VT_PROBE_cuMemMap);
+	assert_int_equal(upcoming.addr, 0x7000);
+	assert_int_equal(upcoming.a, 7);
+	assert_false(decode_peek(&call, sizeof(struct vt_call) - 1, &upcoming));
+	assert_false(decode_peek(&process, process.header.length, &upcoming));
+	call.call.row = VT_PROBE_COUNT;
+	assert_false(decode_peek(&call, call.header.length, &upcoming));
+	call.call.row = VT_PROBE_cuMemMap;
+	call.header.version = 1;
+	assert_false(decode_peek(&call, call.header.length, &upcoming));
+	assert_int_equal(event_count, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -449,6 +472,7 @@ int main(void)
 		TEST(test_version_1),
 		TEST(test_version_1_refused),
 		TEST(test_other_calls),
+		TEST(test_peek),
 		TEST(test_call_kinds),
 		TEST(test_read_failed_is_a_loss),
 		TEST(test_disagreement),

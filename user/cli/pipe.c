@@ -239,6 +239,16 @@ void pipe_record(void *ctx, const void *data, size_t length)
 	pipe_take(ctx, &item);
 }
 
+/* Memory answers in 0.1 to 0.2 us, which is less than two records take. */
+void pipe_ahead(void *ctx, const void *data, size_t length, int distance)
+{
+	struct pipe_line *pipe = ctx;
+	struct upcoming upcoming;
+
+	if (distance % 2 == 0 && decode_peek(data, length, &upcoming))
+		ledger_expect(pipe->ledger, &upcoming, distance == SOURCE_AHEAD ? LEDGER_FAR : LEDGER_NEAR);
+}
+
 void pipe_lost_of(struct pipe_line *pipe, uint32_t tgid, enum lost_cause cause, uint64_t count)
 {
 	struct item item = {

@@ -6,6 +6,7 @@
 #include "ledger/ledger.h"
 #include "sink/sink.h"
 #include "source/recording.h"
+#include "source/source.h"
 #include "symbol/caller.h"
 #include "symbol/told.h"
 
@@ -48,6 +49,8 @@ void pipe_take(struct pipe_line *pipe, const struct item *item);
 
 /* A source_fn: ctx is the pipe. */
 void pipe_record(void *ctx, const void *data, size_t length);
+
+void pipe_ahead(void *ctx, const void *data, size_t length, int distance); /* a source_ahead_fn: the same */
 
 /* A loss that no record carries, now; tgid 0: of no known process. count may be 0: nothing happens. */
 void pipe_lost_of(struct pipe_line *pipe, uint32_t tgid, enum lost_cause cause, uint64_t count);

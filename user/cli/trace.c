@@ -110,7 +110,11 @@ static int open_pipe(struct session *session, struct diag *diag)
 	session_watch_losses(session);
 	map_init(&session->descriptors);
 	libraries_tell(&session->libraries, &session->pipe);
-	return source_open_ring(attach_ring_fd(session->attach), pipe_record, &session->pipe, &session->source, diag);
+	err = source_open_ring(attach_ring_fd(session->attach), pipe_record, &session->pipe, &session->source, diag);
+	if (err)
+		return err;
+	source_look_ahead(session->source, pipe_ahead);
+	return 0;
 }
 
 /* The libraries that the held command's loader is about to map. */

@@ -234,6 +234,19 @@ void decode_record(struct decoder *decoder, const void *data, size_t length)
 		tell_process(decoder, &record.process);
 }
 
+bool decode_peek(const void *data, size_t length, struct upcoming *ret_upcoming)
+{
+	struct vt_call call;
+
+	if (length < sizeof(call))
+		return false;
+	memcpy(&call, data, sizeof(call));
+	if (call.header.kind != VT_RECORD_CALL || call.header.version != VT_WIRE_VERSION || !probe_row(call.row))
+		return false;
+	*ret_upcoming = (struct upcoming) { call.header.tgid, call.row, call.addr, call.a };
+	return true;
+}
+
 void decode_final_losses(struct decoder *decoder, uint64_t lost_ring)
 {
 	uint64_t untold;

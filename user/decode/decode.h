@@ -2,6 +2,7 @@
 #ifndef DECODE_DECODE_H
 #define DECODE_DECODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,9 @@ struct decoder {
 void decoder_init(struct decoder *decoder, decode_fn *fn, void *ctx);
 void decoder_fini(struct decoder *decoder);
 void decode_record(struct decoder *decoder, const void *data, size_t length); /* calls fn once or twice */
+
+/* A look at a record that comes after the next one or two: as bytes that may still change. False: it is none of a call. */
+bool decode_peek(const void *data, size_t length, struct upcoming *ret_upcoming);
 
 /* At the end: the producer's own count of ring losses; what no later record carried is told now. */
 void decode_final_losses(struct decoder *decoder, uint64_t lost_ring);

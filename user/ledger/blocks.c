@@ -86,19 +86,12 @@ static struct bucket *bucket_at(const struct blocks *blocks, size_t index)
 	return &blocks->buckets[index / SEGMENT_BUCKETS][index % SEGMENT_BUCKETS];
 }
 
-/* The greatest power of two that is not above n, which is not 0. */
-static size_t floor_power(size_t n)
-{
-	return (size_t)1 << (63 - __builtin_clzll(n));
-}
-
 /* By as many bits of the hash as there are buckets for. */
 static inline struct bucket *bucket_of(const struct blocks *blocks, uint32_t hash)
 {
-	size_t power = floor_power(blocks->bucket_count);
-	size_t index = hash & (2 * power - 1);
+	size_t index = hash & blocks->mask;
 
-	return bucket_at(blocks, index < blocks->bucket_count ? index : index & (power - 1));
+	return bucket_at(blocks, index < blocks->bucket_count ? index : index & blocks->mask >> 1);
 }
 
 /* Bit 7 of each byte that is equal, and nothing else. */
@@ -229,12 +222,14 @@ static int add_segment(struct blocks *blocks)
 /* A new bucket takes over what its elder, which lacks its highest bit, has of it. */
 static int add_bucket(struct blocks *blocks)
 {
-	size_t index = blocks->bucket_count, power = index ? floor_power(index) : 0;
+	size_t index = blocks->bucket_count, power = (blocks->mask + 1) / 2;
 	struct bucket *elder, *new, old;
 
 	if (index == blocks->segment_count * SEGMENT_BUCKETS && add_segment(blocks) < 0)
 		return -ENOMEM;
 	blocks->bucket_count++;
+	if (!(blocks->bucket_count & index))
+		blocks->mask = 2 * blocks->bucket_count - 1;
 	new = bucket_at(blocks, index);
 	*new = (struct bucket) { 0 };
 	if (!index)

@@ -40,6 +40,7 @@ struct blocks {
 	size_t segment_count;
 	size_t segment_capacity;
 	size_t bucket_count;
+	size_t mask; /* 1 less than twice the greatest power of two that is not above bucket_count */
 	struct slab *slabs;
 	size_t slab_count;
 	size_t slab_capacity;

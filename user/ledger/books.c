@@ -19,16 +19,6 @@ enum key key_of_kind(enum vt_kind kind)
 	}
 }
 
-uint64_t block_bytes(const struct block *block)
-{
-	return block->flags & BLOCK_VIRTUAL ? 0 : block->size;
-}
-
-struct own *own_of(const struct process *process)
-{
-	return process->own;
-}
-
 static struct books *books_make(struct process *process)
 {
 	struct own *own = own_of(process);
@@ -251,15 +241,15 @@ void books_expect(const struct process *process, const struct upcoming *upcoming
 {
 	const struct books *books = own_of(process)->books;
 	const struct probe_row *row = probe_row(upcoming->row);
-	enum key key = key_of_kind(row->kind);
-	uint64_t addr = row->op == VT_OP_MAP ? upcoming->a : upcoming->addr;
+	uint64_t addr;
 
-	if (!books)
+	if (!books || !row)
 		return;
+	addr = row->op == VT_OP_MAP ? upcoming->a : upcoming->addr;
 	if (distance == LEDGER_FAR)
-		blocks_expect_bucket(&books->blocks, (uint8_t)key, addr);
-	else
-		blocks_expect_entry(&books->blocks, (uint8_t)key, addr);
+		blocks_expect_bucket(&books->blocks, (uint8_t)key_of_kind(row->kind), addr);
+	else if (row->op != VT_OP_ALLOC) /* which finds nothing there */
+		blocks_expect_entry(&books->blocks, (uint8_t)key_of_kind(row->kind), addr);
 }
 
 static int by_id(const void *left, const void *right)

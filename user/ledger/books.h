@@ -24,7 +24,10 @@ struct own {
 	struct streams *streams;   /* stream.c */
 	struct vmm *vmm;	   /* vmm.c, share.c */
 };
-struct own *own_of(const struct process *process);
+static inline struct own *own_of(const struct process *process)
+{
+	return process->own;
+}
 void books_fini(struct process *process); /* these take NULL members */
 void contexts_fini(struct process *process);
 void streams_fini(struct process *process);

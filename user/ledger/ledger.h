@@ -39,8 +39,8 @@ void ledger_free(struct ledger *ledger);
 void ledger_apply(struct ledger *ledger, const struct event *event, const struct caller *caller);
 
 /*
- * Where a million blocks are alive, nearly all of what an event costs is waiting for memory. Whoever knows what comes says it twice: some
- * events earlier, and again shortly before. It changes nothing, and need not be true.
+ * Where a million blocks are alive, most of what an event costs is waiting for memory. Whoever knows what comes says it twice, some events
+ * earlier and again shortly before, and that wait is over when it comes. It changes nothing, and need not be true.
  */
 enum ledger_distance {
 	LEDGER_FAR,
@@ -94,7 +94,10 @@ struct block {
 		pool; /* 1 + index into process->pools of the pool that it was taken from; 0: none, or the call named none */
 	uint8_t flags; /* enum block_flag */
 };
-uint64_t block_bytes(const struct block *block); /* what it counts: 0 if virtual, else size */
+static inline uint64_t block_bytes(const struct block *block) /* what it counts */
+{
+	return block->flags & BLOCK_VIRTUAL ? 0 : block->size;
+}
 typedef void block_fn(void *ctx, const struct block *block);
 void ledger_each_block(const struct ledger *ledger, const struct process *process, block_fn *fn, void *ctx);
 

@@ -4,13 +4,13 @@
 #include "base/cleanup.h"
 #include "probe/table.h"
 
-static const struct probe_row rows[] = {
+const struct probe_row probe_rows[] = {
 #define PROBE(symbol, layer, shape, op, kind)                                                                          \
 	{ #symbol, VT_LAYER_##layer, VT_SHAPE_##shape, VT_OP_##op, VT_KIND_##kind },
 #include "vramtrace/probes.def"
 #undef PROBE
 };
-_Static_assert(ARRAY_SIZE(rows) == VT_PROBE_COUNT, "one row per id");
+_Static_assert(ARRAY_SIZE(probe_rows) == VT_PROBE_COUNT, "one row per id");
 
 #define REASON(id, text) static const char reason_##id[] = text;
 #include "vramtrace/probes.def"
@@ -32,15 +32,10 @@ static const struct error_row errors[] = {
 #undef ERROR
 };
 
-const struct probe_row *probe_row(unsigned int id)
-{
-	return id < ARRAY_SIZE(rows) ? &rows[id] : NULL;
-}
-
 int probe_row_find(const char *symbol)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (!strcmp(rows[i].symbol, symbol))
+	for (size_t i = 0; i < ARRAY_SIZE(probe_rows); i++) {
+		if (!strcmp(probe_rows[i].symbol, symbol))
 			return (int)i;
 	}
 	return -ENOENT;

@@ -1,23 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/bpf.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "source/source.h"
+#include "vramtrace/wire.h"
 
 struct source {
 	struct ring_buffer *ring;
 	source_fn *fn;
+	source_ahead_fn *ahead;
 	void *ctx;
 	int limit;
 	int taken;
 };
 
+/*
+ * The record behind this one, as the kernel lays them out: each has a header of its length and of its page, and begins at a multiple of 8. The
+ * ring is mapped twice in a row and far larger than some records, so what is read is mapped. *ret_length: 0 if it is not one of ours.
+ */
+static const char *behind(const char *data, size_t length, size_t *ret_length)
+{
+	const char *header = data + (length + 7) / 8 * 8;
+	uint32_t word;
+
+	memcpy(&word, header, sizeof(word));
+	*ret_length = word <= VT_RECORD_BYTES_MAX ? word : 0; /* busy and discarded ones have the highest bits set */
+	return header + BPF_RINGBUF_HDR_SZ;
+}
+
+static void look_ahead(const struct source *source, const char *data, size_t length)
+{
+	for (int distance = 1; distance <= SOURCE_AHEAD; distance++) {
+		if (length > VT_RECORD_BYTES_MAX)
+			return;
+		data = behind(data, length, &length);
+		if (!length)
+			return;
+		source->ahead(source->ctx, data, length, distance);
+	}
+}
+
 static int take(void *ctx, void *data, size_t length)
 {
 	struct source *source = ctx;
 
+	if (source->ahead)
+		look_ahead(source, data, length);
 	source->fn(source->ctx, data, length);
 	source->taken++;
 	/* Any negative number stops libbpf after this record, which is consumed. */
@@ -41,6 +73,11 @@ int source_open_ring(int ring_fd, source_fn *fn, void *ctx, struct source **ret_
 	}
 	*ret_source = source;
 	return 0;
+}
+
+void source_look_ahead(struct source *source, source_ahead_fn *ahead)
+{
+	source->ahead = ahead;
 }
 
 int source_fd(const struct source *source)

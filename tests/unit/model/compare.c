@@ -331,9 +331,24 @@ void compare_show_event(void)
 		   (unsigned long long)event->context, event->result);
 }
 
+/* That it comes is said before, and something else that does not: it must not matter. */
+static void expect(const struct event *event)
+{
+	struct upcoming upcoming = { event->tgid, event->row, event->addr, event->a };
+
+	if (event->kind > EVENT_ENTERED)
+		return;
+	ledger_expect(model.ledger, &upcoming, LEDGER_FAR);
+	ledger_expect(model.ledger, &upcoming, LEDGER_NEAR);
+	upcoming.addr += 4096;
+	upcoming.tgid++;
+	ledger_expect(model.ledger, &upcoming, LEDGER_NEAR);
+}
+
 void model_tell(const struct event *event, int caller)
 {
 	last_event = *event;
+	expect(event);
 	ledger_apply(model.ledger, event, caller == NO_CALLER ? NULL : &model.callers[caller]);
 	ref_apply(event, caller);
 	compare_step();
