@@ -43,10 +43,10 @@ $(BENCH_O)/attach_time: tests/bench/attach_time.c $(O)/libvramtrace.a
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libvramtrace.a $(LIBS) -o $@
 
-$(BENCH_O)/ledger: tests/bench/ledger.c tests/bench/pauses.h $(O)/libvramtrace.a
+$(BENCH_O)/ledger: tests/bench/ledger.c tests/bench/stage.c tests/bench/stage.h tests/bench/pauses.h $(O)/libvramtrace.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(O)/libvramtrace.a -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(filter %.c,$^) $(O)/libvramtrace.a -o $@
 
 .PHONY: bench-parts bench-throughput bench-ledger
 bench-parts: $(BENCH_O)/target $(BENCH_O)/floor $(BENCH_O)/floor.bpf.o $(BENCH_O)/crowd $(BENCH_O)/rings $(BENCH_O)/rings.bpf.o

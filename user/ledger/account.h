@@ -21,4 +21,7 @@ struct books {
 typedef void drained_fn(void *ctx, const struct block *block);
 void books_drain(struct process *process, drained_fn *fn, void *ctx);
 
+/* As ledger_expect(). */
+void books_expect(const struct process *process, const struct upcoming *upcoming, enum ledger_distance distance);
+
 #endif

@@ -60,8 +60,6 @@ bool books_take(struct process *process, enum key key, uint64_t addr,
 bool books_take_held(struct process *process, enum key key, uint64_t addr, struct block *ret_block);
 /* What has changed of placement, place, size, flags goes from the old sums to the new ones. 0 or -ENOMEM: unchanged. */
 int books_change(struct process *process, enum key key, const struct block *block);
-/* As ledger_expect(). */
-void books_expect(const struct process *process, const struct upcoming *upcoming, enum ledger_distance distance);
 /* The block stands at another addr from now on, at which there is none; no sum changes. */
 void books_move(struct process *process, enum key key, uint64_t addr, uint64_t new_addr);
 /* The blocks that `pick` wants (NULL: all), by id, oldest first. *ret_blocks: the caller frees it. 0 or -ENOMEM. */
@@ -71,9 +69,6 @@ struct picked {
 };
 typedef bool pick_fn(void *ctx, enum key key, const struct block *block);
 int books_pick(const struct process *process, pick_fn *pick, void *ctx, struct picked **ret_blocks, size_t *ret_count);
-
-struct settlings *books_settlings(struct process *process); /* settling.h; NULL: it never had a block */
-
 /* A call for memory was entered: into `allocated` of the sums; no block. 0 or -ENOMEM. */
 int books_request(struct process *process, enum vt_kind kind, const struct caller *caller, uint64_t bytes);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ledger/account.h"
 #include "ledger/books.h"
 
 int ledger_new(const struct ledger_settings *settings, struct ledger **ret_ledger)

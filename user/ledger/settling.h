@@ -25,6 +25,7 @@ struct settlings {
 	size_t capacity;
 };
 
+struct settlings *books_settlings(struct process *process); /* NULL: it never had a block */
 void settlings_fini(struct settlings *settlings);
 int settlings_add(struct settlings *settlings, const struct settling *settling); /* 0 or -ENOMEM */
 /* The block of one of these kinds (bits 1 << kind) that a free of addr, entered then, was about. False: there is none. */
