@@ -177,7 +177,7 @@ static void each_table_has_a_secret_of_its_own(void **state)
 
 	(void)state;
 	blocks_init(&other);
-	assert_true(other.seed[0] != blocks.seed[0] && other.seed[1] != blocks.seed[1]);
+	assert_true(other.hash.secrets[0] != blocks.hash.secrets[0] && other.hash.secrets[1] != blocks.hash.secrets[1]);
 	blocks_fini(&other);
 }
 

@@ -4,18 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-
-#include "base/clock.h"
 
 #define FIRST_SLOTS 16
 
 void map_init(struct map *map)
 {
 	*map = (struct map) { 0 };
-	/* Early in boot there may be no entropy yet: then something that an outsider cannot easily know. */
-	if (getrandom(&map->seed, sizeof(map->seed), GRND_NONBLOCK) != sizeof(map->seed))
-		map->seed = clock_mono_ns() ^ ((uint64_t)(uintptr_t)map << 16);
+	hash_init(&map->hash);
 }
 
 void map_fini(struct map *map)
@@ -33,23 +28,15 @@ void map_clear(struct map *map)
 	map->count = 0;
 }
 
-/* murmur3's finaliser, seeded before and between its rounds. */
-size_t map_home(const struct map *map, uint64_t key)
+static size_t home_of(const struct map *map, uint64_t key)
 {
-	key ^= map->seed;
-	key ^= key >> 33;
-	key *= 0xff51afd7ed558ccdULL;
-	key += map->seed << 32 | map->seed >> 32;
-	key ^= key >> 33;
-	key *= 0xc4ceb9fe1a85ec53ULL;
-	key ^= key >> 33;
-	return (size_t)key & (map->capacity - 1);
+	return (size_t)hash_of(&map->hash, key) & (map->capacity - 1);
 }
 
 /* The slot of the key, or the empty one where it would go. There is always an empty slot. */
 static size_t find(const struct map *map, uint64_t key)
 {
-	size_t i = map_home(map, key);
+	size_t i = home_of(map, key);
 
 	while (map->slots[i].value && map->slots[i].key != key)
 		i = (i + 1) & (map->capacity - 1);
@@ -63,7 +50,7 @@ void *map_get(const struct map *map, uint64_t key)
 
 static int grow(struct map *map)
 {
-	struct map larger = { .capacity = map->capacity ? map->capacity * 2 : FIRST_SLOTS, .seed = map->seed };
+	struct map larger = { .capacity = map->capacity ? map->capacity * 2 : FIRST_SLOTS, .hash = map->hash };
 
 	larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
 	if (!larger.slots)
@@ -108,7 +95,7 @@ void *map_del(struct map *map, uint64_t key)
 
 	/* Close the gap: whoever was pushed past the hole by a collision moves back into it. */
 	for (size_t i = (hole + 1) & mask; map->slots[i].value; i = (i + 1) & mask) {
-		size_t home = map_home(map, map->slots[i].key);
+		size_t home = home_of(map, map->slots[i].key);
 
 		if (((i - home) & mask) < ((i - hole) & mask))
 			continue; /* its home lies behind the hole: it must stay */

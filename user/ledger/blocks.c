@@ -5,10 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/chunks.h"
-#include "base/clock.h"
 #include "vramtrace/probe.h"
 
 #define SLAB_ENTRIES ((uint32_t)(CHUNK_BYTES / sizeof(struct entry)))
@@ -42,11 +40,7 @@ struct slab {
 void blocks_init(struct blocks *blocks)
 {
 	*blocks = (struct blocks) { 0 };
-	/* Early in boot there may be no entropy yet: then something that an outsider cannot easily know. */
-	if (getrandom(blocks->seed, sizeof(blocks->seed), GRND_NONBLOCK) != sizeof(blocks->seed)) {
-		blocks->seed[0] = clock_mono_ns();
-		blocks->seed[1] = (uint64_t)(uintptr_t)blocks << 16 ^ blocks->seed[0];
-	}
+	hash_init(&blocks->hash);
 }
 
 void blocks_fini(struct blocks *blocks)
@@ -60,14 +54,9 @@ void blocks_fini(struct blocks *blocks)
 	*blocks = (struct blocks) { 0 };
 }
 
-/* Both halves of a product with secrets in both factors, then once more for the low bits. */
-static uint32_t hash_of(const struct blocks *blocks, uint8_t key, uint64_t addr)
+static uint32_t hash_of_block(const struct blocks *blocks, uint8_t key, uint64_t addr)
 {
-	uint64_t mixed = addr ^ blocks->seed[0] ^ (uint64_t)key << 62;
-	unsigned __int128 product = (unsigned __int128)mixed * (blocks->seed[1] | 1);
-
-	mixed = ((uint64_t)product ^ (uint64_t)(product >> 64)) * 0x9e3779b97f4a7c15ULL;
-	return (uint32_t)(mixed >> 32);
+	return (uint32_t)(hash_of(&blocks->hash, addr ^ (uint64_t)key << 62) >> 32);
 }
 
 /* The bits that choose the bucket are others, up to 16 million of them. */
@@ -341,7 +330,7 @@ struct entry *blocks_find(struct blocks *blocks, uint8_t key, uint64_t addr)
 
 	if (found && is_of(found, key, addr))
 		return found;
-	found = blocks->count ? search(blocks, hash_of(blocks, key, addr), key, addr) : NULL;
+	found = blocks->count ? search(blocks, hash_of_block(blocks, key, addr), key, addr) : NULL;
 	if (found)
 		blocks->found = found;
 	return found;
@@ -359,7 +348,7 @@ struct entry *blocks_add(struct blocks *blocks, uint8_t key, uint64_t addr)
 	if (!number)
 		return NULL;
 	entry = entry_of(blocks, number);
-	*entry = (struct entry) { .addr = addr, .key = key, .hash = hash_of(blocks, key, addr) };
+	*entry = (struct entry) { .addr = addr, .key = key, .hash = hash_of_block(blocks, key, addr) };
 	bucket_put(bucket_of(blocks, entry->hash), number, entry);
 	blocks->count++;
 	return entry;
@@ -378,14 +367,14 @@ void blocks_move(struct blocks *blocks, struct entry *entry, uint64_t new_addr)
 	uint32_t number = bucket_take(blocks, entry);
 
 	entry->addr = new_addr;
-	entry->hash = hash_of(blocks, entry->key, new_addr);
+	entry->hash = hash_of_block(blocks, entry->key, new_addr);
 	bucket_put(bucket_of(blocks, entry->hash), number, entry);
 }
 
 void blocks_expect_bucket(const struct blocks *blocks, uint8_t key, uint64_t addr)
 {
 	if (blocks->bucket_count)
-		__builtin_prefetch(bucket_of(blocks, hash_of(blocks, key, addr)), 1);
+		__builtin_prefetch(bucket_of(blocks, hash_of_block(blocks, key, addr)), 1);
 }
 
 void blocks_expect_entry(const struct blocks *blocks, uint8_t key, uint64_t addr)
@@ -395,7 +384,7 @@ void blocks_expect_entry(const struct blocks *blocks, uint8_t key, uint64_t addr
 
 	if (!blocks->bucket_count)
 		return;
-	hash = hash_of(blocks, key, addr);
+	hash = hash_of_block(blocks, key, addr);
 	bucket = bucket_of(blocks, hash);
 	slots = slots_of(bucket, tag_of(hash));
 	if (slots)

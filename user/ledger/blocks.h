@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/hash.h"
+
 /*
  * The table of one process' blocks. Addresses are chosen by the program, which may be hostile: the hash has a random key of its own.
  * There is no moment at which everything is moved: the table grows by one bucket with every few blocks (linear hashing), and entries stand
@@ -35,7 +37,7 @@ struct slab;
 struct bucket;
 
 struct blocks {
-	uint64_t seed[2];
+	struct hash hash;
 	struct bucket **buckets; /* segments of them */
 	size_t segment_count;
 	size_t segment_capacity;

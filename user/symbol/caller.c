@@ -140,7 +140,7 @@ static void stack_keep(struct image *image, const struct event *event, const str
 	*stack = *found;
 	stack->count = event->frame_count;
 	memcpy(stack->frames, event->frames, stack->count * sizeof(stack->frames[0]));
-	if (!image->stacks.seed)
+	if (!image->stacks.hash.secrets[0])
 		map_init(&image->stacks);
 	if (map_put(&image->stacks, stack_key(event), stack, &old) < 0)
 		free(stack);

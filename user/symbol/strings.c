@@ -25,9 +25,9 @@ void strings_fini(struct strings *strings)
 }
 
 /* Seeded, so that nobody can choose names that all fall together. */
-static uint64_t hash_of(const struct strings *strings, const char *text, size_t length)
+static uint64_t hash_of_text(const struct strings *strings, const char *text, size_t length)
 {
-	uint64_t hash = strings->map.seed ^ length;
+	uint64_t hash = strings->map.hash.secrets[0] ^ length;
 
 	while (length > 0) {
 		uint64_t word = 0;
@@ -44,7 +44,7 @@ static uint64_t hash_of(const struct strings *strings, const char *text, size_t 
 
 struct string *strings_get(struct strings *strings, const char *text, size_t length)
 {
-	uint64_t hash = hash_of(strings, text, length);
+	uint64_t hash = hash_of_text(strings, text, length);
 	struct string *first = map_get(&strings->map, hash);
 	struct string *string;
 
