@@ -46,9 +46,9 @@ void books_fini(struct process *process)
 	own->books = NULL;
 }
 
-static struct block block_of(const struct process *process, const struct entry *entry)
+static void show(const struct process *process, const struct entry *restrict entry, struct block *restrict ret_block)
 {
-	return (struct block) {
+	*ret_block = (struct block) {
 		.addr = entry->addr,
 		.size = entry->size,
 		.id = entry->id,
@@ -133,19 +133,20 @@ static void count_out(struct process *process, const struct block *block, const 
 	leave_cell(process, entry->cell);
 }
 
-/* Without such a place it is at none that we know. */
-static struct block at_known_place(const struct process *process, const struct block *block)
+/* Without such a place it is at none that we know. copy: where it is put, if it must be changed. */
+static const struct block *at_known_place(const struct process *process, const struct block *block, struct block *copy)
 {
-	struct block known = *block;
-
-	if (known.place >= process->place_count)
-		known.place = 0;
-	return known;
+	if (block->place < process->place_count)
+		return block;
+	*copy = *block;
+	copy->place = 0;
+	return copy;
 }
 
 int books_put(struct process *process, enum key key, const struct block *put)
 {
-	struct block known = at_known_place(process, put), *block = &known;
+	struct block copy;
+	const struct block *block = at_known_place(process, put, &copy);
 	struct books *books = books_make(process);
 	struct entry *entry;
 	uint32_t caller, cell;
@@ -175,13 +176,13 @@ bool books_get(const struct process *process, enum key key, uint64_t addr, struc
 	const struct entry *entry = find(process, key, addr);
 
 	if (entry)
-		*ret_block = block_of(process, entry);
+		show(process, entry, ret_block);
 	return entry;
 }
 
 static void take(struct process *process, struct entry *entry, bool held, struct block *ret_block)
 {
-	*ret_block = block_of(process, entry);
+	show(process, entry, ret_block);
 	count_out(process, ret_block, entry, held);
 	blocks_remove(&own_of(process)->books->blocks, entry);
 }
@@ -206,16 +207,16 @@ bool books_take_held(struct process *process, enum key key, uint64_t addr, struc
 
 int books_change(struct process *process, enum key key, const struct block *changed)
 {
-	struct block known = at_known_place(process, changed), *block = &known;
+	struct block old, copy;
+	const struct block *block = at_known_place(process, changed, &copy);
 	struct entry *entry = find(process, key, block->addr);
-	struct block old;
 	uint32_t old_cell, cell;
 
 	if (!entry)
 		return 0;
 	if (sums_cell(process, &own_of(process)->books->sums, block, entry->caller, &cell) < 0)
 		return -ENOMEM;
-	old = block_of(process, entry);
+	show(process, entry, &old);
 	old_cell = entry->cell;
 	sums_change(process, &old, old_cell, block, cell, entry->caller);
 	tally_block(process, &old, -1);
@@ -241,14 +242,13 @@ void books_expect(const struct process *process, const struct upcoming *upcoming
 {
 	const struct books *books = own_of(process)->books;
 	const struct probe_row *row = probe_row(upcoming->row);
-	uint64_t addr;
+	uint64_t addr = row->op == VT_OP_MAP ? upcoming->a : upcoming->addr;
 
-	if (!books || !row)
+	if (!books)
 		return;
-	addr = row->op == VT_OP_MAP ? upcoming->a : upcoming->addr;
 	if (distance == LEDGER_FAR)
 		blocks_expect_bucket(&books->blocks, (uint8_t)key_of_kind(row->kind), addr);
-	else if (row->op != VT_OP_ALLOC) /* which finds nothing there */
+	else
 		blocks_expect_entry(&books->blocks, (uint8_t)key_of_kind(row->kind), addr);
 }
 
@@ -267,8 +267,9 @@ int books_pick(const struct process *process, pick_fn *pick, void *ctx, struct p
 	struct entry *entry;
 
 	for (size_t i = 0; books && (entry = blocks_next(&books->blocks, &i));) {
-		struct block block = block_of(process, entry);
+		struct block block;
 
+		show(process, entry, &block);
 		if (pick && !pick(ctx, entry->key, &block))
 			continue;
 		if (count == capacity) {
@@ -363,8 +364,9 @@ void ledger_each_block(const struct ledger *ledger, const struct process *proces
 
 	(void)ledger;
 	for (size_t i = 0; books && (entry = blocks_next(&books->blocks, &i));) {
-		struct block block = block_of(process, entry);
+		struct block block;
 
+		show(process, entry, &block);
 		fn(ctx, &block);
 	}
 }

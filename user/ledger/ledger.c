@@ -7,6 +7,7 @@
 
 #include "ledger/account.h"
 #include "ledger/books.h"
+#include "probe/table.h"
 
 int ledger_new(const struct ledger_settings *settings, struct ledger **ret_ledger)
 {
@@ -111,8 +112,13 @@ void ledger_apply(struct ledger *ledger, const struct event *event, const struct
 
 void ledger_expect(struct ledger *ledger, const struct upcoming *upcoming, enum ledger_distance distance)
 {
-	const struct process *process = processes_find(&ledger->processes, upcoming->tgid);
+	const struct probe_row *row = probe_row(upcoming->row);
+	const struct process *process;
 
+	/* An allocation finds no block where it goes: nothing more to fetch than the place. */
+	if (!row || (distance == LEDGER_NEAR && row->op == VT_OP_ALLOC))
+		return;
+	process = processes_find(&ledger->processes, upcoming->tgid);
 	if (process)
 		books_expect(process, upcoming, distance);
 }

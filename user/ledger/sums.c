@@ -214,7 +214,8 @@ struct counted {
 	struct slice *slices[SUM_COUNT];
 };
 
-static struct counted counted_in(struct process *process, const struct block *block, uint32_t caller, uint32_t cell)
+static inline __attribute__((always_inline)) struct counted
+counted_in(struct process *process, const struct block *block, uint32_t caller, uint32_t cell)
 {
 	struct counted counted = { 0 };
 
@@ -282,6 +283,7 @@ void sums_enter(struct process *process, const struct block *block, uint32_t cal
 	struct counted counted = counted_in(process, block, caller, cell);
 	uint64_t bytes = block_bytes(block);
 
+#pragma GCC unroll 5
 	for (int i = 0; i < SUM_COUNT; i++) {
 		if (counted.slices[i])
 			slice_add(counted.slices[i], bytes);
@@ -293,6 +295,7 @@ void sums_leave(struct process *process, const struct block *block, uint32_t cal
 	struct counted counted = counted_in(process, block, caller, cell);
 	uint64_t bytes = block_bytes(block);
 
+#pragma GCC unroll 5
 	for (int i = 0; i < SUM_COUNT; i++) {
 		if (!counted.slices[i])
 			continue;
