@@ -15,6 +15,9 @@
 #define STREAM 0x8800
 #define BLOCK_BYTES (2ull << 20)
 #define FIRST_ADDR 0x7f0000000000ull
+#define TURNS 32   /* pairs of a block that goes and one that comes, in a circle */
+#define DRAWN 24   /* of them, for which a place in the list was chosen */
+#define SETTLED 6u /* of these, for which it was read */
 
 static void hear(void *ctx, const struct notice *notice)
 {
@@ -341,40 +344,43 @@ static void settle(struct stage *stage, struct turn *turn)
 	turn->in = stage->addrs[turn->place] = FIRST_ADDR + stage->made++ * BLOCK_BYTES;
 }
 
-/* As the ring's reader says it: the fourth event from here is far, the second one near. */
-static void tell(struct stage *stage, const struct turn *far, const struct turn *near)
+static void tell(struct stage *stage, const struct turn *turn, enum ledger_distance distance)
 {
-	const struct kind *kind = stage->kind;
+	stage->kind->soon(stage, false, turn->out, distance);
+	stage->kind->soon(stage, true, turn->in, distance);
+}
 
-	kind->soon(stage, false, far->out, LEDGER_FAR);
-	kind->soon(stage, true, far->in, LEDGER_FAR);
-	kind->soon(stage, false, near->out, LEDGER_NEAR);
-	kind->soon(stage, true, near->in, LEDGER_NEAR);
+/* As the ring's reader says it, before each fourth event: those at 8 to 11 from here are far, those at 4 to 7 near. */
+static void tell_group(struct stage *stage, const struct turn *turns, size_t n)
+{
+	tell(stage, &turns[(n + 4) % TURNS], LEDGER_FAR);
+	tell(stage, &turns[(n + 5) % TURNS], LEDGER_FAR);
+	tell(stage, &turns[(n + 2) % TURNS], LEDGER_NEAR);
+	tell(stage, &turns[(n + 3) % TURNS], LEDGER_NEAR);
 }
 
 double stage_exchange(struct stage *stage, size_t pairs, bool waiting)
 {
-	struct turn turns[16] = { 0 };
-	const size_t mask = ARRAY_SIZE(turns) - 1;
+	struct turn turns[TURNS] = { 0 };
 	uint64_t start_ns;
 
-	for (size_t n = 0; n < 12; n++)
+	for (size_t n = 0; n < DRAWN; n++)
 		draw(stage, &turns[n]);
-	settle(stage, &turns[0]);
-	settle(stage, &turns[1]);
+	for (size_t n = 0; n < SETTLED; n++)
+		settle(stage, &turns[n]);
 	start_ns = own_ns();
 	for (size_t n = 0; n < pairs; n++) {
-		draw(stage, &turns[(n + 12) & mask]);
-		settle(stage, &turns[(n + 2) & mask]);
-		if (waiting && stage->kind->soon)
-			tell(stage, &turns[(n + 2) & mask], &turns[(n + 1) & mask]);
-		stage->kind->out(stage, turns[n & mask].out);
-		stage->kind->in(stage, turns[n & mask].in);
+		draw(stage, &turns[(n + DRAWN) % TURNS]);
+		settle(stage, &turns[(n + SETTLED) % TURNS]);
+		if (waiting && stage->kind->soon && n % 2 == 0)
+			tell_group(stage, turns, n);
+		stage->kind->out(stage, turns[n % TURNS].out);
+		stage->kind->in(stage, turns[n % TURNS].in);
 	}
 	start_ns = own_ns() - start_ns;
-	for (size_t n = pairs; n < pairs + 2; n++) {
-		stage->kind->out(stage, turns[n & mask].out);
-		stage->kind->in(stage, turns[n & mask].in);
+	for (size_t n = pairs; n < pairs + SETTLED; n++) {
+		stage->kind->out(stage, turns[n % TURNS].out);
+		stage->kind->in(stage, turns[n % TURNS].in);
 	}
 	return (double)start_ns / (double)pairs;
 }

@@ -18,9 +18,12 @@ struct source {
 	int taken;
 };
 
+#define RING_BYTES_MIN 4096 /* a page: the kernel takes no smaller one */
+_Static_assert((SOURCE_AHEAD + 2) * (BPF_RINGBUF_HDR_SZ + VT_RECORD_BYTES_MAX + 7) <= RING_BYTES_MIN, "all are mapped");
+
 /*
  * The record behind this one, as the kernel lays them out: each has a header of its length and of its page, and begins at a multiple of 8. The
- * ring is mapped twice in a row and far larger than some records, so what is read is mapped. *ret_length: 0 if it is not one of ours.
+ * ring is mapped twice in a row and larger than SOURCE_AHEAD records, so what is read is mapped. *ret_length: 0 if it is not one of ours.
  */
 static const char *behind(const char *data, size_t length, size_t *ret_length)
 {
@@ -48,7 +51,7 @@ static int take(void *ctx, void *data, size_t length)
 {
 	struct source *source = ctx;
 
-	if (source->ahead)
+	if (source->ahead && source->taken % SOURCE_STEP == 0)
 		look_ahead(source, data, length);
 	source->fn(source->ctx, data, length);
 	source->taken++;

@@ -11,10 +11,11 @@
 typedef void source_fn(void *ctx, const void *data, size_t length);
 
 /*
- * A look at the records that are still to come, before fn is called for the one before them: the next one is at a distance of 1, the last of
- * which is told at SOURCE_AHEAD. It may be none: bytes of an earlier round, or of a record that is not whole yet.
+ * A look at records that are still to come, before fn is called for each SOURCE_STEP-th one: the next one is at a distance of 1, the last
+ * that is told at SOURCE_AHEAD. It may be none: bytes of an earlier round, or of a record that is not whole yet.
  */
-#define SOURCE_AHEAD 4
+#define SOURCE_STEP 4
+#define SOURCE_AHEAD (3 * SOURCE_STEP - 1)
 typedef void source_ahead_fn(void *ctx, const void *data, size_t length, int distance);
 
 struct source;
