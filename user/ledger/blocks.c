@@ -87,7 +87,7 @@ static inline struct bucket *bucket_of(const struct blocks *blocks, uint32_t has
 static uint64_t equal_bytes(uint64_t bytes, uint8_t byte)
 {
 	const uint64_t low = 0x7f7f7f7f7f7f7f7f;
-	uint64_t differ = bytes ^ byte * 0x0101010101010101;
+	uint64_t differ = bytes ^ byte * 0x0101010101010101ULL;
 
 	return ~(((differ & low) + low) | differ | low);
 }
