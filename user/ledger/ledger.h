@@ -90,9 +90,8 @@ struct block {
 	enum placement placement;
 	uint16_t place;	  /* index into process->places */
 	uint16_t context; /* the ledger's own number of the context that it goes with; 0: none */
-	uint16_t
-		pool; /* 1 + index into process->pools of the pool that it was taken from; 0: none, or the call named none */
-	uint8_t flags; /* enum block_flag */
+	uint16_t pool;	  /* 1 + index into process->pools of the one that its call named; 0: none */
+	uint8_t flags;	  /* enum block_flag */
 };
 static inline uint64_t block_bytes(const struct block *block) /* what it counts */
 {
