@@ -229,24 +229,6 @@ static void test_mapped_again_before_unmap_told(void **state)
 	assert_int_equal(live(10), MB);
 }
 
-static uint32_t told_descriptors[8];
-static size_t told_descriptor_count;
-
-static void tell_descriptor(void *ctx, uint32_t tgid, uint32_t descriptor)
-{
-	(void)ctx;
-	assert_int_equal(tgid, 10);
-	assert_true(told_descriptor_count < 8);
-	told_descriptors[told_descriptor_count++] = descriptor;
-}
-
-static size_t count_descriptors(void)
-{
-	told_descriptor_count = 0;
-	ledger_each_descriptor(ledger, tell_descriptor, NULL);
-	return told_descriptor_count;
-}
-
 static void test_descriptor_keeps_it(void **state)
 {
 	(void)state;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/poison.h"
+
 static size_t taken; /* also those that are kept */
 
 /* What goes and comes again soon costs no page: the last ones are kept. Of those that are too many the first is leaving. */
@@ -127,7 +129,9 @@ void *chunk_take(void)
 
 	if (kept_count) {
 		chunk = kept[--kept_count];
+		kept[kept_count] = NULL;
 		left_bytes = kept_count ? left_bytes : 0;
+		UNPOISON(chunk, CHUNK_BYTES);
 		return chunk;
 	}
 	chunk = take();
@@ -141,8 +145,10 @@ static void leave(size_t bytes)
 	left_bytes += bytes;
 	if (left_bytes < CHUNK_BYTES)
 		return;
+	UNPOISON(kept[0], CHUNK_BYTES);
 	give(kept[0]);
 	kept[0] = kept[--kept_count];
+	kept[kept_count] = NULL;
 	left_bytes = 0;
 	taken--;
 }
@@ -159,6 +165,7 @@ void chunk_give(void *chunk)
 		return;
 	if (kept_count == CHUNKS_KEPT + CHUNKS_LEAVING)
 		leave(CHUNK_BYTES - left_bytes);
+	POISON(chunk, CHUNK_BYTES);
 	kept[kept_count++] = chunk;
 }
 

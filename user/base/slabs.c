@@ -4,13 +4,7 @@
 #include <stdbool.h>
 
 #include "base/chunks.h"
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(start, bytes) ((void)(start), (void)(bytes))
-#define ASAN_UNPOISON_MEMORY_REGION(start, bytes) ((void)(start), (void)(bytes))
-#endif
+#include "base/poison.h"
 
 /* A slab is a chunk: where it begins is seen from the address of each item in it. */
 #define SLAB_BYTES CHUNK_BYTES
@@ -64,7 +58,7 @@ static struct slab_head *add_slab(struct slabs *slabs, uint32_t bytes)
 		return NULL;
 	slabs->spare = NULL;
 	*slab = (struct slab_head) { .fresh = SLAB_FIRST, .bytes = bytes };
-	ASAN_POISON_MEMORY_REGION((char *)slab + SLAB_FIRST, SLAB_BYTES - SLAB_FIRST);
+	POISON((char *)slab + SLAB_FIRST, SLAB_BYTES - SLAB_FIRST);
 	link_slab(slabs, slab);
 	return slab;
 }
@@ -80,9 +74,9 @@ void *slabs_take(struct slabs *slabs, uint32_t bytes)
 	if (!item) {
 		item = (struct unused *)((char *)slab + slab->fresh);
 		slab->fresh += bytes;
-		ASAN_UNPOISON_MEMORY_REGION(item, bytes);
+		UNPOISON(item, bytes);
 	} else {
-		ASAN_UNPOISON_MEMORY_REGION(item, bytes);
+		UNPOISON(item, bytes);
 		slab->unused = item->next;
 	}
 	slab->used++;
@@ -95,7 +89,7 @@ static void free_slab(struct slab_head *slab)
 {
 	if (!slab)
 		return;
-	ASAN_UNPOISON_MEMORY_REGION(slab, SLAB_BYTES);
+	UNPOISON(slab, SLAB_BYTES);
 	chunk_give(slab);
 }
 
@@ -111,7 +105,7 @@ void slabs_give(struct slabs *slabs, void *item)
 		link_slab(slabs, slab);
 	unused->next = slab->unused;
 	slab->unused = unused;
-	ASAN_POISON_MEMORY_REGION(item, slab->bytes);
+	POISON(item, slab->bytes);
 	if (--slab->used)
 		return;
 	unlink_slab(slabs, slab);

@@ -34,7 +34,7 @@ void decoder_init(struct decoder *decoder, decode_fn *fn, void *ctx);
 void decoder_fini(struct decoder *decoder);
 void decode_record(struct decoder *decoder, const void *data, size_t length); /* calls fn once or twice */
 
-/* A look at a record that comes after the next one or two: as bytes that may still change. False: it is none of a call. */
+/* A look at a record before its turn: as bytes that may still change. False: it is none of a call. */
 bool decode_peek(const void *data, size_t length, struct upcoming *ret_upcoming);
 
 /* At the end: the producer's own count of ring losses; what no later record carried is told now. */

@@ -22,7 +22,7 @@ struct own {
 	struct books *books;	   /* books.c */
 	struct contexts *contexts; /* context.c */
 	struct streams *streams;   /* stream.c */
-	struct vmm *vmm;	   /* vmm.c, share.c */
+	struct vmm *vmm;	   /* vmm.c, objects.c, share.c */
 };
 static inline struct own *own_of(const struct process *process)
 {

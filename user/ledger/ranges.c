@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* A node that is not the root may have fewer entries than this only where one was added at its edge: it is filled before one goes. */
+/* Before an entry goes from a node that has no more than MIN, it gets some of a neighbour: none but the root ever becomes empty. */
 #define NODE_BYTES 512
 #define LEAF_MAX 15u
 #define LEAF_MIN 7u

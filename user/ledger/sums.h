@@ -13,7 +13,10 @@
 #define SUMS_CELLS_MAX 65536   /* cells; from then on new ones are of the library "(other)": places, kinds stay apart */
 #define SUMS_LIBRARIES_MAX 1024u /* names of libraries */
 
-/* Looked up for each block: whoever calls is one of a few, and mostly wants what it wanted before. Nothing of it is ever forgotten. */
+/*
+ * Looked up for each block: whoever calls is one of a few, and mostly wants what it wanted before. Two caches, the one by the caller's id and
+ * the other by its place in by_caller. What they name stays.
+ */
 struct sums_recent {
 	uint32_t caller_id;
 	uint32_t caller; /* 1 + index into by_caller; 0: nothing stands here */

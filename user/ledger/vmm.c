@@ -62,9 +62,11 @@ static void tell_gone(const struct cause *cause, const struct block *block)
 	share_freed(cause->ledger, cause->process, cause->event, block);
 }
 
+static void object_check(const struct cause *cause, struct object *object);
+
 /*
- * The oldest object that waits for calls which should have been told long ago: they were lost. What it has mapped is not looked for: it
- * goes when something else comes there.
+ * The oldest object that waits for calls which should have been told long ago: they were lost. What it has mapped is not looked for: that
+ * goes when something else comes there, or at the end, as much as a program could map that is well.
  */
 static void settle_oldest(const struct cause *cause)
 {
@@ -77,8 +79,7 @@ static void settle_oldest(const struct cause *cause)
 	tell_gone(&lost, &vmm->settling[0].block);
 	object_forget(vmm, oldest);
 	oldest->orphaned = true;
-	if (!oldest->mapped_bytes)
-		object_drop(vmm, oldest);
+	object_check(&lost, oldest);
 	/* In a run that has lost events, these are among them. */
 	if (!cause->process->lost && !cause->ledger->lost_global)
 		ledger_lose(cause->ledger, cause->process, cause->event, LOST_RETURN, 1);
@@ -104,6 +105,11 @@ static void object_check(const struct cause *cause, struct object *object)
 	bool used = object->references || object->mapped_bytes;
 	struct block block;
 
+	if (object->orphaned) { /* and told; what was still mapped to it or named it names nothing else */
+		if (!object->mapped_bytes && !object->descriptors)
+			object_drop(vmm_get(cause->process), object);
+		return;
+	}
 	if (object->descriptors || (used && !object->displaced))
 		return;
 	if (used) {
@@ -233,19 +239,15 @@ static uint64_t unmap_part(const struct call *call, const struct range *part, bo
 {
 	struct cause cause = cause_of(call, FREE_CALL);
 	struct object *object = part->value;
+	bool was_known = !object->orphaned;
 
 	object->mapped_bytes -= part->size;
-	if (object->orphaned) {
-		if (!object->mapped_bytes)
-			object_drop(vmm_get(call->process), object);
-		return 0;
-	}
-	if (tell)
-		tell_range(call, NOTICE_UNMAP, object, part);
-	else
+	if (!tell)
 		cause.call = NULL;
+	else if (was_known)
+		tell_range(call, NOTICE_UNMAP, object, part);
 	object_check(&cause, object);
-	return part->size;
+	return was_known ? part->size : 0;
 }
 
 /*

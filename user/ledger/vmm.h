@@ -7,7 +7,7 @@
 #include "ledger/index.h"
 #include "ledger/ranges.h"
 
-/* Physical memory by handle, as one process has it: what vmm.c and share.c have in common. */
+/* Physical memory by handle, as one process has it: what vmm.c, objects.c and share.c have in common. */
 
 /* Another value of the handle of an object, told by a retain. */
 struct alias {
@@ -19,7 +19,8 @@ struct alias {
  * An object stays while the process has a reference, a mapping or a descriptor of it. Its handle's value is free for another one as soon
  * as there is neither reference nor mapping (H100: never before). So where a new object comes with a handle that we know, the old
  * one is `displaced`: what we still know of references and mappings are calls that have not been told yet, and only descriptors
- * keep it in the books, at an address beyond any handle's.
+ * keep it in the books, at an address beyond any handle's. One whose calls are given up as lost is `orphaned`: it stays until nothing of it
+ * is left, and is nobody's.
  */
 struct object {
 	struct object *next; /* of the process, latest first */
