@@ -219,7 +219,10 @@ def call_count(context):
     text = context.scene.tracer.err()
     said = json.loads([line for line in text.split("\n") if line.startswith('{"program"')][0])
     process = summary(context)["processes"][-1]
-    assert process["complete"] and process["calls"] == said["calls"], (process, said)
+    # Some more calls make contexts, streams and pools, and no memory.
+    assert process["complete"] and 0 <= process["calls"] - said["calls"] <= 20 * said["threads"], (process, said)
+    assert process["allocated_count"] == said["allocs"], (process, said)
+    assert process["held_at_exit_count"] == said["allocs"] - said["frees"], (process, said)
 
 
 def of_kind(context, kind):
