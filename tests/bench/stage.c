@@ -325,7 +325,7 @@ void stage_drain(struct stage *stage)
 	}
 }
 
-/* A pair of a block that goes and one that comes; `number` counts pairs. */
+/* A block that goes and one that comes. */
 struct turn {
 	size_t place; /* in addrs: drawn early, so that the list itself is not waited for */
 	uint64_t out;

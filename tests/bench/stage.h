@@ -38,7 +38,7 @@ extern const struct kind stage_kinds[]; /* of memory, the last one without a nam
 /* Floors. */
 extern const struct kind stage_walk;   /* a random block picked and exchanged, nothing else */
 extern const struct kind stage_copy;   /* an event copied */
-extern const struct kind stage_flat;   /* a table that grows never and pays for nothing but finding: see stage_flat.c */
+extern const struct kind stage_flat;   /* a table that grows never and pays for nothing but finding: see stage.c */
 extern const struct kind stage_blocks; /* the ledger's table alone */
 extern const struct kind stage_books;  /* table and sums */
 

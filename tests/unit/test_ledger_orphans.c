@@ -20,17 +20,24 @@ static void create_many(uint64_t handle, int count)
 		create(10, handle, MB);
 }
 
-static void test_descriptor_of_what_was_mapped(void **state)
+/* The first object of H is given up while descriptor 7 names it, and VA perhaps too. */
+static void orphan_with_descriptor(bool is_mapped)
 {
 	uint64_t first_ns;
 
-	(void)state;
 	create(10, H, MB);
-	map_at(10, VA, MB, H);
+	if (is_mapped)
+		map_at(10, VA, MB, H);
 	first_ns = now;
 	create(10, H, MB);
 	export_late(H, 7, first_ns + 1);
 	create_many(H, MANY);
+}
+
+static void test_descriptor_of_what_was_mapped(void **state)
+{
+	(void)state;
+	orphan_with_descriptor(true);
 	unmap(10, VA, MB);
 	assert_int_equal(count_descriptors(), 1);
 	close_fd(10, 7);
@@ -41,14 +48,8 @@ static void test_descriptor_of_what_was_mapped(void **state)
 /* What comes where it stood is not named by its descriptor. */
 static void test_descriptor_alone(void **state)
 {
-	uint64_t first_ns;
-
 	(void)state;
-	create(10, H, MB);
-	first_ns = now;
-	create(10, H, MB);
-	export_late(H, 7, first_ns + 1);
-	create_many(H, MANY);
+	orphan_with_descriptor(false);
 	create(10, G, 2 * MB);
 	close_fd(10, 7);
 	assert_int_equal(count_descriptors(), 0);
@@ -78,15 +79,8 @@ static void test_given_up_as_it_gets_a_descriptor(void **state)
 
 static void test_end_of_all(void **state)
 {
-	uint64_t first_ns;
-
 	(void)state;
-	create(10, H, MB);
-	map_at(10, VA, MB, H);
-	first_ns = now;
-	create(10, H, MB);
-	export_late(H, 7, first_ns + 1);
-	create_many(H, MANY);
+	orphan_with_descriptor(true);
 	life(EVENT_EXIT, 10);
 	assert_int_equal(process_of(10)->total.live.bytes, 0);
 	assert_int_equal(process_of(10)->total.at_exit.bytes, MB);
